@@ -1,0 +1,206 @@
+"""The neutral record of one model call: what was asked, what came back, who called, what went wrong.
+
+Providers fill it (``instrumentation``), ``capture`` runs it inside a span, ``semconv`` writes it on signals and the
+session file writes it down. It knows no SDK and no OpenTelemetry: every type here is plain data.
+
+Content (prompts, outputs) is not read when a call is made. ``Request.kwargs`` and ``Response.native`` keep what the
+program passed and got; an operation's readers turn them into the shapes below only when some output asks for content.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, NotRequired, TypedDict
+
+
+class Part(TypedDict, total=False):
+    """One piece of a message, in the shape of the GenAI message schemas; ``type`` says which keys belong to it.
+
+    text, reasoning: content · tool_call: id, name, arguments · tool_call_response: id, response ·
+    blob: modality, mime_type, content · uri: modality, uri · file: modality, file_id · anything else: as it came.
+    """
+
+    type: str
+    content: str
+    id: str | None
+    name: str
+    arguments: Any
+    response: Any
+    modality: str
+    mime_type: str | None
+    uri: str
+    file_id: str
+    size: int
+    sha256: str
+    refusal: bool
+
+
+class Message(TypedDict):
+    """One message of a conversation: who speaks (system, developer, user, assistant, tool) and what, in parts."""
+
+    role: str
+    parts: list[Part]
+    name: NotRequired[str]
+
+
+class Tool(TypedDict, total=False):
+    """A tool offered to the model, in the shape of the tool definition schema."""
+
+    type: str
+    name: str
+    description: str | None
+    parameters: Any
+
+
+class Callsite(NamedTuple):
+    """Where the program made the call: absolute file, line (1-based), function's qualified name."""
+
+    file: str
+    line: int
+    function: str
+
+
+class Server(NamedTuple):
+    """Who answers: the GenAI provider name (``openai``, ``azure.ai.openai`` …), host and port."""
+
+    provider: str
+    address: str | None
+    port: int | None
+
+
+@dataclass(slots=True)
+class Prompt:
+    """The content of a request: instructions passed apart from the messages, the messages, the tools offered."""
+
+    messages: list[Message]
+    instructions: list[Part] = field(default_factory=list)
+    tools: list[Tool] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Request:
+    """What was asked, without content.
+
+    ``params`` holds only what the program gave, under the names of ``semconv.encode.PARAMETERS``;
+    ``kwargs`` is what the SDK's method got, sentinels removed, lists copied one level deep.
+    """
+
+    model: str | None = None
+    params: dict[str, Any] = field(default_factory=dict)
+    stream: bool = False
+    kwargs: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Usage:
+    """Tokens of one request as the provider counted them; None where it said nothing.
+
+    ``input`` includes cached and cache-written tokens, ``output`` includes reasoning. ``split`` holds the shares per
+    modality the provider reported, keyed ``("text"|"image"|"audio", "input"|"output"|"cache_read")``.
+    ``native`` is the provider's own usage object.
+    """
+
+    input: int | None = None
+    output: int | None = None
+    cache_read: int | None = None
+    cache_write: int | None = None
+    reasoning: int | None = None
+    split: dict[tuple[str, str], int] = field(default_factory=dict)
+    native: Any = None
+
+
+@dataclass(slots=True)
+class ToolCall:
+    """A tool call that the model asked for; ``arguments`` collects the fragments of a stream."""
+
+    id: str | None = None
+    name: str = ""
+    arguments: list[str] = field(default_factory=list)
+    type: str = "function"
+
+
+@dataclass(slots=True)
+class Choice:
+    """One answer of the model: fragments in the order they came, and why it ended (None: it never said)."""
+
+    role: str = "assistant"
+    text: list[str] = field(default_factory=list)
+    reasoning: list[str] = field(default_factory=list)
+    refusal: list[str] = field(default_factory=list)
+    tool_calls: dict[Any, ToolCall] = field(default_factory=dict)
+    extra: list[Part] = field(default_factory=list)
+    finish_reason: str | None = None
+
+
+@dataclass(slots=True)
+class Response:
+    """What came back. ``choices`` by index is filled chunk by chunk for a stream, on demand for a whole answer."""
+
+    id: str | None = None
+    model: str | None = None
+    usage: Usage | None = None
+    finish_reasons: list[str | None] = field(default_factory=list)
+    choices: dict[int, Choice] = field(default_factory=dict)
+    service_tier: str | None = None
+    system_fingerprint: str | None = None
+    native: Any = None
+
+
+@dataclass(slots=True)
+class Failure:
+    """Why a call failed. ``type`` is low in cardinality (the provider's code, else the public exception class)."""
+
+    exception: BaseException
+    type: str
+    code: str
+    exception_type: str
+    retryable: bool = False
+    status_code: int | None = None
+    request_id: str | None = None
+
+
+@dataclass(slots=True)
+class Call:
+    """One model call from start to end.
+
+    Times: ``started_ns`` epoch nanoseconds; ``duration_ns`` and ``first_chunk_ns`` from a monotonic clock.
+    ``incomplete``: a stream that was not read to its end; ``cancelled``: a task cancelled, or KeyboardInterrupt.
+    """
+
+    provider: str
+    operation: str
+    api: str
+    server: Server
+    request: Request
+    response: Response | None = None
+    failure: Failure | None = None
+    callsite: Callsite | None = None
+    started_ns: int = 0
+    duration_ns: int = 0
+    first_chunk_ns: int | None = None
+    chunks: int = 0
+    incomplete: bool = False
+    cancelled: bool = False
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class FunctionCall:
+    """One call of an ``@observe``d function, handed to the session file beside its span.
+
+    ``args``, ``kwargs`` and ``result`` are already reduced to JSON-safe values; None means "not captured".
+    """
+
+    name: str
+    api: str
+    module: str | None
+    args: list[Any] | None
+    kwargs: dict[str, Any] | None
+    result: Any = None
+    error: str | None = None
+    callsite: Callsite | None = None
+    started_ns: int = 0
+    duration_ns: int = 0
+    enh_prompt: bool = False
+    enh_prompt_id: str | None = None
+    auto_enhance_after: int | None = None
