@@ -9,6 +9,7 @@ program passed and got; an operation's readers turn them into the shapes below o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NotRequired, TypedDict
 
@@ -82,13 +83,15 @@ class Request:
     """What was asked, without content.
 
     ``params`` holds only what the program gave, under the names of ``semconv.encode.PARAMETERS``;
-    ``kwargs`` is what the SDK's method got, sentinels removed, lists copied one level deep.
+    ``kwargs`` is what the SDK's method got, sentinels removed, lists copied one level deep; it is empty when no output
+    wants content. ``additions`` are keyword arguments that a hook adds to the request.
     """
 
     model: str | None = None
     params: dict[str, Any] = field(default_factory=dict)
     stream: bool = False
     kwargs: dict[str, Any] = field(default_factory=dict)
+    additions: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -134,7 +137,11 @@ class Choice:
 
 @dataclass(slots=True)
 class Response:
-    """What came back. ``choices`` by index is filled chunk by chunk for a stream, on demand for a whole answer."""
+    """What came back.
+
+    ``choices`` by index is filled chunk by chunk for a stream, on demand for a whole answer. ``failure`` is set when
+    the provider answered 200 with an error in it. ``native`` is the SDK's own object (the last chunk of a stream).
+    """
 
     id: str | None = None
     model: str | None = None
@@ -143,17 +150,24 @@ class Response:
     choices: dict[int, Choice] = field(default_factory=dict)
     service_tier: str | None = None
     system_fingerprint: str | None = None
+    request_id: str | None = None
+    failure: Failure | None = None
     native: Any = None
 
 
 @dataclass(slots=True)
 class Failure:
-    """Why a call failed. ``type`` is low in cardinality (the provider's code, else the public exception class)."""
+    """Why a call failed.
 
-    exception: BaseException
+    ``type`` is low in cardinality: the provider's code, else the public exception class. ``code`` is one of
+    ``errors.CODES``. ``message`` and ``stacktrace`` can quote a prompt; credentials are scrubbed from them.
+    """
+
     type: str
     code: str
     exception_type: str
+    message: str = ""
+    stacktrace: str | None = None
     retryable: bool = False
     status_code: int | None = None
     request_id: str | None = None
@@ -165,6 +179,7 @@ class Call:
 
     Times: ``started_ns`` epoch nanoseconds; ``duration_ns`` and ``first_chunk_ns`` from a monotonic clock.
     ``incomplete``: a stream that was not read to its end; ``cancelled``: a task cancelled, or KeyboardInterrupt.
+    ``session_request`` and ``session_response`` are the operation's own shapes for the session file.
     """
 
     provider: str
@@ -182,6 +197,8 @@ class Call:
     incomplete: bool = False
     cancelled: bool = False
     attributes: dict[str, Any] = field(default_factory=dict)
+    session_request: Callable[[Call], dict[str, Any]] | None = None
+    session_response: Callable[[Call], dict[str, Any] | None] | None = None
 
 
 @dataclass(slots=True)

@@ -10,6 +10,11 @@
 
 from __future__ import annotations
 
+import re
+import traceback
+
+from aiobs.call import Failure
+
 
 class AiobsError(Exception):
     """Base of every error that aiobs raises into user code."""
@@ -33,3 +38,140 @@ class MissingExtra(AiobsError, ImportError):
 
 class ProviderNotInstalled(AiobsError, ImportError):
     """A provider was named explicitly, but its SDK is not installed."""
+
+
+CODES = (
+    "AUTH", "BAD_REQUEST", "BUDGET_EXCEEDED", "CANCELLED", "CIRCUIT_OPEN", "CONNECTION", "CONTENT_FILTER",
+    "CONTEXT_LENGTH", "PROVIDER_ERROR", "QUOTA_EXCEEDED", "RATE_LIMITED", "TIMEOUT", "UNKNOWN", "VALIDATION",
+)  # fmt: skip
+"""The codes that ``summarize`` gives; low in cardinality and the same for every provider."""
+
+_RETRYABLE = frozenset({"CIRCUIT_OPEN", "CONNECTION", "PROVIDER_ERROR", "RATE_LIMITED", "TIMEOUT"})
+
+_BY_PROVIDER_CODE = {
+    "insufficient_quota": "QUOTA_EXCEEDED",
+    "billing_hard_limit_reached": "QUOTA_EXCEEDED",
+    "context_length_exceeded": "CONTEXT_LENGTH",
+    "content_filter": "CONTENT_FILTER",
+    "content_policy_violation": "CONTENT_FILTER",
+    "rate_limit_exceeded": "RATE_LIMITED",
+    "invalid_api_key": "AUTH",
+    "server_error": "PROVIDER_ERROR",
+}
+
+_BY_CLASS = {
+    "ContentFilterFinishReasonError": "CONTENT_FILTER",
+    "LengthFinishReasonError": "CONTEXT_LENGTH",
+    "ValidationError": "VALIDATION",
+    "APIResponseValidationError": "VALIDATION",
+    "JSONDecodeError": "PROVIDER_ERROR",
+    "APITimeoutError": "TIMEOUT",
+    "TimeoutException": "TIMEOUT",
+    "TimeoutError": "TIMEOUT",
+    "APIConnectionError": "CONNECTION",
+    "TransportError": "CONNECTION",
+    "ConnectionError": "CONNECTION",
+    "BudgetExceeded": "BUDGET_EXCEEDED",
+    "CircuitBreakerOpenError": "CIRCUIT_OPEN",
+    "CancelledError": "CANCELLED",
+}
+
+
+def summarize(error: BaseException) -> Failure:
+    """What any error of a provider's SDK means, without importing the SDK.
+
+    Looks at the provider's own code, then at the HTTP status, then at the class and its bases, by name.
+    """
+    provider_code = _code(error)
+    status = _status(error)
+    code = _BY_PROVIDER_CODE.get(provider_code or "") or _by_status(status) or _by_class(error)
+    return Failure(
+        type=provider_code or public_name(type(error)),
+        code=code,
+        exception_type=public_name(type(error)),
+        message=exception_text(error),
+        retryable=code in _RETRYABLE,
+        status_code=status,
+        request_id=_text(error, "request_id"),
+    )
+
+
+def exception_text(error: BaseException) -> str:
+    """``str(error)``; the class name for an exception whose ``__str__`` raises."""
+    try:
+        return str(error)
+    except Exception:  # the program's own code, which may raise anything
+        return type(error).__name__
+
+
+def stack_trace(error: BaseException) -> str:
+    """The formatted stack trace; traceback.format_exception copes with a ``__str__`` that raises."""
+    return "".join(traceback.format_exception(error))
+
+
+def public_name(cls: type) -> str:
+    """``openai.RateLimitError`` rather than ``openai._exceptions.RateLimitError``; builtins without a module."""
+    module = cls.__module__
+    if module == "builtins":
+        return cls.__qualname__
+    public = [part for part in module.split(".") if not part.startswith("_")]
+    return ".".join([*public, cls.__qualname__])
+
+
+def scrub(text: str, secrets: tuple[str, ...] = ()) -> str:
+    """The text without the secrets given, without anything shaped like a provider's key or a password in a URL."""
+    for secret in secrets:
+        if len(secret) >= _SHORTEST_SECRET:
+            text = text.replace(secret, _REDACTED)
+    return _KEY_SHAPES.sub(_REDACTED, text)
+
+
+_REDACTED = "[REDACTED]"
+_SHORTEST_SECRET = 4
+_KEY_SHAPES = re.compile(
+    r"""\b(?:sk|pk|rk)-[\w*.-]{8,}        # OpenAI and those that copied its keys, also half masked
+      | \bAIza[\w-]{20,}                 # Google
+      | \bya29\.[\w.-]{10,}              # Google OAuth
+      | \b(?:gsk|xai|hf)_[\w-]{8,}       # Groq, xAI, Hugging Face
+      | (?<=[Bb]earer\ )[\w.~+/=-]{8,}   # an Authorization header
+      | (?<=://)[^/\s:@]+:[^/\s@]+(?=@)   # user:password@ in a URL
+    """,
+    re.VERBOSE,
+)
+
+
+def _by_status(status: int | None) -> str | None:
+    if status is None:
+        return None
+    known = {401: "AUTH", 403: "AUTH", 408: "TIMEOUT", 429: "RATE_LIMITED"}
+    if status in known:
+        return known[status]
+    if status >= 500:
+        return "PROVIDER_ERROR"
+    return "BAD_REQUEST" if status >= 400 else None
+
+
+def _by_class(error: BaseException) -> str:
+    for base in type(error).__mro__:
+        if base.__name__ in _BY_CLASS:
+            return _BY_CLASS[base.__name__]
+    return "UNKNOWN"
+
+
+def _code(error: BaseException) -> str | None:
+    """The provider's code, unless it is no word of low cardinality."""
+    code = _text(error, "code")
+    return code if code and _WORD.fullmatch(code) else None
+
+
+_WORD = re.compile(r"[\w.-]{1,64}")
+
+
+def _text(error: BaseException, name: str) -> str | None:
+    value = getattr(error, name, None)
+    return value if isinstance(value, str) and value else None
+
+
+def _status(error: BaseException) -> int | None:
+    value = getattr(error, "status_code", None)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

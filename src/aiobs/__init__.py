@@ -1,0 +1,56 @@
+"""OpenTelemetry-native observability for Python programs that call language models.
+
+Importing aiobs imports no SDK, starts no thread and changes nothing; the names below are loaded when they are used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from aiobs._version import __version__
+
+if TYPE_CHECKING:
+    from aiobs.ambient.propagation import copy_context
+    from aiobs.capture.function import observe, span
+    from aiobs.errors import AiobsError
+    from aiobs.facade import observer
+    from aiobs.instrumentation import Instrumentor
+    from aiobs.runtime import configure, flush, shutdown
+
+__all__ = [
+    "AiobsError",
+    "Instrumentor",
+    "__version__",
+    "configure",
+    "copy_context",
+    "flush",
+    "observe",
+    "observer",
+    "shutdown",
+    "span",
+]
+
+_HOMES = {
+    "AiobsError": "aiobs.errors",
+    "Instrumentor": "aiobs.instrumentation",
+    "configure": "aiobs.runtime",
+    "copy_context": "aiobs.ambient.propagation",
+    "flush": "aiobs.runtime",
+    "observe": "aiobs.capture.function",
+    "observer": "aiobs.facade",
+    "shutdown": "aiobs.runtime",
+    "span": "aiobs.capture.function",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'aiobs' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *(name for name in __all__ if name not in globals())]

@@ -1,0 +1,54 @@
+"""The OpenTelemetry SDK side of the ambient context: the stamping span processor and the labels resource detector."""
+
+from __future__ import annotations
+
+from opentelemetry.context import Context
+from opentelemetry.sdk.resources import Resource, ResourceDetector
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+
+from aiobs.ambient.labels import environment_labels, system_labels
+from aiobs.ambient.session import current_session, keep_with_span
+
+
+class StampingProcessor(SpanProcessor):
+    """Stamps session and labels on every span of a provider when it starts.
+
+    An application's own ``session.id`` on the span wins; ``aiobs.session.id`` is always the observer's.
+    """
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Find the session (context, parent span, process) and write its attributes on the span."""
+        session = current_session(parent_context)
+        if session is None:
+            return
+        attributes = session.attributes
+        if span.attributes and "session.id" in span.attributes:
+            attributes = {key: value for key, value in attributes.items() if key != "session.id"}
+        span.set_attributes(attributes)
+        keep_with_span(span, session)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Nothing: everything was stamped at the start."""
+
+    def shutdown(self) -> None:
+        """Nothing is held."""
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Nothing is buffered."""
+        return True
+
+
+class LabelsResourceDetector(ResourceDetector):
+    """Environment and system labels as resource attributes ``label.<key>``.
+
+    Resource attributes are fixed for the life of a process: labels that change are span attributes. Enable it for any
+    OpenTelemetry program with ``OTEL_EXPERIMENTAL_RESOURCE_DETECTORS=aiobs_labels``.
+    """
+
+    def __init__(self, raise_on_error: bool = False) -> None:
+        super().__init__(raise_on_error=raise_on_error)
+
+    def detect(self) -> Resource:
+        """The labels of this process, the system's over the environment's."""
+        labels = {**environment_labels(), **system_labels()}
+        return Resource({f"label.{key}": value for key, value in labels.items()})

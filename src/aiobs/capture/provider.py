@@ -1,0 +1,85 @@
+"""The contract between ``capture`` and a provider: tables of operations, methods and pure readers.
+
+Readers never touch anything that can be read only once, never change what they read, and need not be total: each runs
+as its own step of the guard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+from typing import Any
+
+from aiobs.call import Call, Choice, Failure, Prompt, Request, Response, Server
+from aiobs.capture.callsite import OWN
+
+
+class Shape(Enum):
+    """What an SDK method returned, as far as watching it goes."""
+
+    VALUE = "value"  # the answer
+    STREAM = "stream"  # an SDK stream object around `_iterator` and `response`
+    RAW = "raw"  # a response whose body was read; `parse()` is lazy
+    STREAMING = "streaming"  # a response whose body the program has yet to read
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method to wrap. ``module`` is imported by the program, never by us; ``qualname`` is ``Class.method``.
+
+    ``requires`` are the parameters the readers rely on: a method without them is reported as changed.
+    """
+
+    module: str
+    qualname: str
+    is_async: bool = False
+    requires: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation of a provider: its methods and how to read them.
+
+    ``read_request`` and ``read_response`` are cheap and see no content; ``read_prompt`` and ``read_choices`` turn
+    content into its neutral shape and run only when some output wants it. ``fold_chunk`` adds one streamed chunk.
+    ``session_request`` and ``session_response`` are the shapes of the session file.
+    """
+
+    name: str
+    api: str
+    methods: tuple[Method, ...]
+    read_request: Callable[[dict[str, Any]], Request]
+    read_response: Callable[[Any], Response]
+    read_prompt: Callable[[dict[str, Any]], Prompt]
+    read_choices: Callable[[Any], dict[int, Choice]]
+    fold_chunk: Callable[[Response, Any], None]
+    session_request: Callable[[Call], dict[str, Any]]
+    session_response: Callable[[Call], dict[str, Any] | None]
+
+
+@dataclass(frozen=True)
+class Provider:
+    """One SDK.
+
+    ``name`` is what the session file calls it; ``packages`` are its top-level import names. ``answer_of`` finds the
+    answer in an exception that was raised after one had come (a length limit while parsing), or None. ``secrets_of``
+    gives a client's credentials, so that they can be scrubbed from what servers echo.
+    """
+
+    name: str
+    distribution: str
+    packages: tuple[str, ...]
+    operations: tuple[Operation, ...]
+    client_of: Callable[[Any], object]
+    server_of: Callable[[Any], Server]
+    shape_of: Callable[[Any], Shape]
+    failure_of: Callable[[Exception], Failure]
+    answer_of: Callable[[BaseException], Any]
+    secrets_of: Callable[[Any], tuple[str, ...]]
+
+    @cached_property
+    def own_packages(self) -> frozenset[str]:
+        """Top-level packages whose frames are not the program's."""
+        return OWN | frozenset(self.packages)

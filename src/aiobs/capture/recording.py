@@ -1,0 +1,319 @@
+"""One call inside one span: start, then exactly one of finish, fail, cancel or abandon.
+
+Knows no SDK and does no I/O; the drivers (``drivers.py``) and the taps (``streams.py``, ``raw.py``) tell it what
+happened. Nothing here raises: each step runs under the guard, so that losing one step loses one thing.
+"""
+
+from __future__ import annotations
+
+import os
+from random import getrandbits
+from time import perf_counter_ns, time_ns
+from typing import Any
+
+from opentelemetry import trace
+from opentelemetry._logs import Logger, SeverityNumber
+from opentelemetry.context import Context, create_key, get_current, set_value
+from opentelemetry.trace import Span, SpanKind, StatusCode
+
+from aiobs.ambient.session import Session, current_session
+from aiobs.call import Call, Callsite, Choice, Failure, Prompt, Request, Response, Server
+from aiobs.capture import telemetry as pipeline
+from aiobs.capture.guard import guarded
+from aiobs.capture.provider import Operation, Provider
+from aiobs.errors import scrub, stack_trace
+from aiobs.semconv import names
+from aiobs.semconv.content import Content, content_of
+from aiobs.semconv.encode import Attributes, end_attributes, exception_attributes, span_name, start_attributes
+from aiobs.semconv.serialise import attribute_value, clean_text
+
+_ACTIVE = create_key("aiobs-active-recording")
+_SUPPRESSED = "suppress_instrumentation"
+SENTINELS = frozenset({"NotGiven", "Omit"})
+
+
+def start(
+    provider: Provider, operation: Operation, instance: Any, kwargs: dict[str, Any], callsite: Callsite | None
+) -> Recording | None:
+    """Begin to record a call, or None when nothing would be recorded or somebody already records this call."""
+    context = get_current()
+    client = provider.client_of(instance)
+    if context.get(_SUPPRESSED) or _is_recorded(context, client, operation):
+        return None
+    telemetry = pipeline.current()
+    server = guarded(provider.server_of, client) or Server(provider.name, None, None)
+    model = kwargs.get("model")
+    model = model if isinstance(model, str) else None
+    started_ns = time_ns()
+    span = guarded(_start_span, telemetry, operation.name, server, model, context, started_ns) or _stand_in(context)
+    session = current_session(context) if telemetry.sink is not None else None
+    if not (span.is_recording() or session or telemetry.hooks or telemetry.instruments):
+        return None
+    call = Call(
+        provider=provider.name,
+        operation=operation.name,
+        api=operation.api,
+        server=server,
+        request=guarded(operation.read_request, kwargs) or Request(model=model),
+        callsite=callsite,
+        started_ns=started_ns,
+        session_request=operation.session_request,
+        session_response=operation.session_response,
+    )
+    return Recording(telemetry, provider, operation, call, span, session, context, client, kwargs)
+
+
+def _start_span(
+    telemetry: pipeline.Telemetry, operation: str, server: Server, model: str | None, context: Context, started_ns: int
+) -> Span:
+    return telemetry.tracer.start_span(
+        span_name(operation, model),
+        context,
+        SpanKind.CLIENT,
+        start_attributes(operation, server, model),
+        start_time=started_ns,
+    )
+
+
+def _stand_in(context: Context) -> Span:
+    """A span that records nothing, for a tracer that fails: the session file still needs an identity."""
+    parent = trace.get_current_span(context).get_span_context()
+    trace_id = parent.trace_id if parent.is_valid else getrandbits(128)
+    return trace.NonRecordingSpan(trace.SpanContext(trace_id, getrandbits(64), is_remote=False))
+
+
+def _is_recorded(context: Context, client: object, operation: Operation) -> bool:
+    """An SDK method that calls another one of the same client, or a span of another GenAI instrumentation."""
+    active = context.get(_ACTIVE)
+    if isinstance(active, Recording) and active.client is client:
+        return True
+    current = trace.get_current_span(context)
+    if getattr(current, "kind", None) is not SpanKind.CLIENT or not current.is_recording():
+        return False
+    attributes = getattr(current, "attributes", None) or {}
+    return attributes.get(names.OPERATION) == operation.name
+
+
+class Recording:
+    """One call inside one span. Ends once, whoever comes first; in a forked child it is not ours to end."""
+
+    __slots__ = (
+        "__weakref__",
+        "_content",
+        "_open",
+        "_started",
+        "call",
+        "client",
+        "context",
+        "operation",
+        "pid",
+        "provider",
+        "session",
+        "span",
+        "telemetry",
+    )
+
+    def __init__(
+        self,
+        telemetry: pipeline.Telemetry,
+        provider: Provider,
+        operation: Operation,
+        call: Call,
+        span: Span,
+        session: Session | None,
+        parent: Context,
+        client: object,
+        kwargs: dict[str, Any],
+    ) -> None:
+        self.telemetry = telemetry
+        self.provider = provider
+        self.operation = operation
+        self.call = call
+        self.span = span
+        self.session = session
+        self.client = client
+        self.pid = os.getpid()
+        self.context = set_value(_ACTIVE, self, trace.set_span_in_context(span, parent))
+        self._open = [True]
+        self._content = self._wants_content()
+        if self._content:
+            call.request.kwargs = _snapshot(kwargs)
+        self._started = perf_counter_ns()
+
+    def _wants_content(self) -> bool:
+        telemetry = self.telemetry
+        if self.session is not None and telemetry.content_in_file:
+            return True
+        if not self.span.is_recording():
+            return False
+        return telemetry.content_on_spans or (telemetry.content_on_events and telemetry.logger is not None)
+
+    # What the drivers and taps report. Each claims the end first; who comes second does nothing.
+
+    def finish(self, result: Any) -> None:
+        """The call returned a whole answer."""
+        if self._claim(perf_counter_ns()):
+            self._read(result)
+            self._end()
+
+    def finish_unread(self, response: Response | None = None) -> None:
+        """The call is over and its body was not ours to read."""
+        if self._claim(perf_counter_ns()):
+            self.call.response = response
+            self._end()
+
+    def exhaust(self, response: Response, at: int) -> None:
+        """A stream was read to its end."""
+        if self._claim(at):
+            self._settle_stream(response)
+            self._end()
+
+    def abandon(self, response: Response, at: int) -> None:
+        """A stream was closed, broken off or dropped; its end is the last chunk's (``at``)."""
+        if self._claim(at):
+            self._settle_stream(response)
+            self.call.incomplete = True
+            self._end()
+
+    def fail(self, error: BaseException, response: Response | None = None) -> None:
+        """The call raised. A cancellation or KeyboardInterrupt is not an error: the program wanted it."""
+        if self._claim(perf_counter_ns()):
+            if response is not None:
+                self._settle_stream(response)
+            elif (answer := guarded(self.provider.answer_of, error)) is not None:
+                self._read(answer)
+            if isinstance(error, Exception):
+                self.call.failure = guarded(self._failure, error)
+            else:
+                self.call.cancelled = True
+            self._end()
+
+    def _failure(self, error: Exception) -> Failure:
+        """Never keeps the exception: its traceback holds the driver's frame, which holds us."""
+        failure = self.provider.failure_of(error)
+        secrets = self.provider.secrets_of(self.client)
+        failure.message = scrub(failure.message, secrets)
+        if self.telemetry.describes_errors:
+            failure.stacktrace = scrub(stack_trace(error), secrets)
+        return failure
+
+    def _read(self, result: Any) -> None:
+        response = guarded(self.operation.read_response, result)
+        if response is None:
+            return
+        if self._content:
+            response.choices = guarded(self.operation.read_choices, result) or {}
+        self.call.response = response
+        self.call.failure = response.failure
+
+    def _claim(self, at: int) -> bool:
+        try:
+            self._open.pop()  # atomic: of two threads that end the same recording one gets an IndexError
+        except IndexError:
+            return False
+        if os.getpid() != self.pid:
+            return False
+        self.call.duration_ns = max(0, at - self._started)
+        return True
+
+    @property
+    def is_open(self) -> bool:
+        """Not ended yet."""
+        return bool(self._open)
+
+    def first_chunk(self, at: int) -> None:
+        """The first streamed chunk arrived."""
+        self.call.first_chunk_ns = at - self._started
+
+    def _settle_stream(self, response: Response) -> None:
+        self.call.response = response
+        reasons = [response.choices[index].finish_reason for index in sorted(response.choices)]
+        response.finish_reasons = reasons or response.finish_reasons or ["error"]
+        if None in reasons:
+            self.call.incomplete = True
+
+    # Writing it down.
+
+    def _end(self) -> None:
+        call, attributes = self.call, Attributes()
+        content = guarded(self._content_to_export) if self._content else None
+        for hook in self.telemetry.hooks:
+            call.attributes.update(guarded(hook.finish, call) or {})
+        if self.span.is_recording():
+            attributes = guarded(self._span_attributes, content) or {}
+            guarded(self.span.set_attributes, attributes)
+            guarded(self._set_status)
+        guarded(self._emit_events, attributes, content)
+        guarded(self._record_metrics)
+        guarded(self._end_span)
+
+    def _content_to_export(self) -> Content | None:
+        telemetry = self.telemetry
+        if not (self.span.is_recording() and (telemetry.content_on_spans or telemetry.content_on_events)):
+            return None
+        prompt = guarded(self.operation.read_prompt, self.call.request.kwargs) or Prompt([])
+        return content_of(prompt, self._choices(), telemetry.limits)
+
+    def _choices(self) -> list[Choice]:
+        response = self.call.response
+        return [response.choices[index] for index in sorted(response.choices)] if response else []
+
+    def _span_attributes(self, content: Content | None) -> Attributes:
+        attributes = end_attributes(self.call)
+        for key, value in self.call.attributes.items():
+            if (usable := attribute_value(value)) is not None:
+                attributes[key] = usable
+        if content is not None and self.telemetry.content_on_spans:
+            attributes.update(content.texts())
+        return attributes
+
+    def _set_status(self) -> None:
+        failure = self.call.failure
+        if failure is not None:
+            message = failure.message if self.telemetry.describes_errors else failure.type
+            self.span.set_status(StatusCode.ERROR, clean_text(message))
+
+    def _emit_events(self, attributes: Attributes, content: Content | None) -> None:
+        logger, call = self.telemetry.logger, self.call
+        if logger is None or not self.span.is_recording():
+            return
+        if call.failure is not None:
+            described = exception_attributes(call.failure, described=self.telemetry.describes_errors)
+            self._emit(logger, names.EXCEPTION_EVENT, SeverityNumber.WARN, described)
+        details: dict[str, Any] = {
+            **start_attributes(call.operation, call.server, call.request.model),
+            **{key: value for key, value in attributes.items() if key not in names.CONTENT},
+        }
+        if content is not None and self.telemetry.content_on_events:
+            details.update(content.values())
+        self._emit(logger, names.DETAILS_EVENT, SeverityNumber.DEBUG, details)
+
+    def _emit(self, logger: Logger, name: str, severity: SeverityNumber, attributes: dict[str, Any]) -> None:
+        logger.emit(context=self.context, severity_number=severity, event_name=name, attributes=attributes)
+
+    def _record_metrics(self) -> None:
+        instruments = self.telemetry.instruments
+        if instruments is not None:
+            instruments.record(self.call, self.context)
+
+    def _end_span(self) -> None:
+        sink, span, end_ns = self.telemetry.sink, self.span, self.call.started_ns + self.call.duration_ns
+        if sink is None or self.session is None:
+            span.end(end_ns)
+            return
+        identity = span.get_span_context()
+        parent = getattr(span, "parent", None)
+        guarded(sink.put, identity.span_id, self.call)
+        guarded(span.end, end_ns)
+        guarded(
+            sink.settle, identity.span_id, identity.trace_id, parent.span_id if parent else None, self.session.id
+        )
+
+
+def _snapshot(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """What was passed, lists copied: a program that appends to its history while it streams changes ours not."""
+    return {
+        key: value.copy() if type(value) is list else value
+        for key, value in kwargs.items()
+        if type(value).__name__ not in SENTINELS
+    }

@@ -1,0 +1,248 @@
+"""Taps on what a program reads later: streams, and responses whose body has not been read.
+
+The SDK's own objects go to the program. A stream gets its ``_iterator`` replaced by one that looks at each chunk as it
+passes; its response gets ``close``/``aclose`` shadowed on the instance, because that, and not ``Stream.close``, is what
+every explicit way of closing calls. The shadow holds the original strongly (the SDK's own close during garbage
+collection must still find it) and is removed when the recording ends (it is a cycle that keeps the response alive).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import sys
+from collections.abc import Callable
+from functools import partial
+from time import perf_counter_ns
+from typing import Any
+
+from aiobs.call import Response
+from aiobs.capture import deferred
+from aiobs.capture.guard import guarded
+from aiobs.capture.recording import Recording
+
+_GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+_CLOSERS = ("close", "aclose")
+
+
+class Tap:
+    """Stays with one stream or response until it ends. Holds everything that the program's objects must not."""
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
+        self.response = Response()
+        self.last_at = perf_counter_ns()
+        self._shadowed: list[tuple[Any, str]] = []
+        self._loop = _running_loop()
+        deferred.opened(self)
+
+    @property
+    def is_stranded(self) -> bool:
+        """The event loop that the stream was opened in is closed."""
+        return self._loop is not None and self._loop.is_closed()
+
+    def feed(self, chunk: Any) -> None:
+        """One chunk went to the program."""
+        now = perf_counter_ns()
+        call = self.recording.call
+        if not call.chunks:
+            self.recording.first_chunk(now)
+        call.chunks += 1
+        self.last_at = now
+        self.response.native = chunk
+        self.recording.operation.fold_chunk(self.response, chunk)
+
+    def exhausted(self) -> None:
+        """The program read to the end."""
+        self._release()
+        self.recording.exhaust(self.response, perf_counter_ns())
+
+    def failed(self, error: BaseException) -> None:
+        """Reading raised; a generator that is closed from outside was broken off, not failed."""
+        self._release()
+        if isinstance(error, GeneratorExit):
+            self.recording.abandon(self.response, self.last_at)
+        else:
+            self.recording.fail(error, self.response)
+
+    def abandon(self) -> None:
+        """Closed before its end, or let go of."""
+        self._release()
+        self.recording.abandon(self.response, self.last_at)
+
+    def shadow(self, owner: Any, name: str, replacement: Callable[..., Any]) -> None:
+        """Put a function in front of a method, on this one instance."""
+        vars(owner)[name] = replacement
+        self._shadowed.append((owner, name))
+
+    def shadow_close(self, http_response: Any) -> None:
+        """Learn of every explicit close of the response."""
+        for name in _CLOSERS:
+            original = getattr(http_response, name, None)
+            if original is not None:
+                self.shadow(http_response, name, partial(self._close, original, _root(type(http_response))))
+
+    def _close(self, original: Callable[[], Any], http_package: str) -> Any:
+        """A generator of the SDK or of its HTTP library closes when it is read to its end, or is being collected."""
+        frame = sys._getframe(1)
+        internal = frame.f_code.co_flags & _GENERATOR and (
+            frame.f_globals.get("__name__", "").partition(".")[0] in (http_package, *self.recording.provider.packages)
+        )
+        if not internal:
+            guarded(self.abandon)
+        return original()
+
+    def _release(self) -> None:
+        deferred.closed(self)
+        self._unshadow()
+
+    def _unshadow(self) -> None:
+        while self._shadowed:
+            owner, name = self._shadowed.pop()
+            vars(owner).pop(name, None)
+
+    def __del__(self) -> None:
+        """Let go of: no lock may be taken here, so only leave word."""
+        if self.recording.is_open:
+            deferred.dropped.put(self._farewell())
+        self._unshadow()
+
+    def _farewell(self) -> Callable[[], None]:
+        """What ends the recording later, without a reference to the tap."""
+        return partial(self.recording.abandon, self.response, self.last_at)
+
+
+class StreamTap(Tap):
+    """A tap on an SDK stream."""
+
+    def attach(self, stream: Any) -> None:
+        """Look at every chunk of the stream from now on."""
+        self.shadow_close(stream.response)
+        inner = stream._iterator
+        stream._iterator = (AsyncChunks if hasattr(inner, "__anext__") else Chunks)(self, inner)
+
+
+class ResponseTap(Tap):
+    """A tap on a raw or streaming response: its ``parse()`` may yet make a stream, its body may yet be read."""
+
+    def __init__(self, recording: Recording, finish_from_body: Callable[[Recording, Any], None]) -> None:
+        super().__init__(recording)
+        self._finish_from_body = finish_from_body
+        self._http_response: Any = None
+        self._streams = False
+
+    def attach(self, response: Any) -> None:
+        """Wait for ``parse()`` of a stream, or for the response to be closed."""
+        self._http_response = response.http_response
+        self.shadow_close(self._http_response)
+        if self.recording.call.request.stream:
+            parse = response.parse
+            is_async = inspect.iscoroutinefunction(parse)
+            self.shadow(response, "parse", partial((self._parse_async if is_async else self._parse), parse))
+
+    def _parse(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        parsed = original(*args, **kwargs)
+        guarded(self._adopt, parsed)
+        return parsed
+
+    async def _parse_async(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        parsed = await original(*args, **kwargs)
+        guarded(self._adopt, parsed)
+        return parsed
+
+    def _adopt(self, parsed: Any) -> None:
+        inner = getattr(parsed, "_iterator", None)
+        if inner is None or isinstance(inner, (Chunks, AsyncChunks)):
+            return
+        self._streams = True
+        parsed._iterator = (AsyncChunks if hasattr(inner, "__anext__") else Chunks)(self, inner)
+
+    def abandon(self) -> None:
+        """Closed: as a stream if it became one, else with the body if the program has read it."""
+        if self._streams:
+            super().abandon()
+        else:
+            self._release()
+            self._finish_from_body(self.recording, self._http_response)
+
+    def _farewell(self) -> Callable[[], None]:
+        if self._streams:
+            return super()._farewell()
+        return partial(self._finish_from_body, self.recording, self._http_response)
+
+
+class Chunks:
+    """The iterator in a sync stream: hands on each chunk of the SDK's own, and shows it to the tap."""
+
+    def __init__(self, tap: Tap, inner: Any) -> None:
+        self._tap = tap
+        self._inner = inner
+        self._next = inner.__next__
+        self._feed = tap.feed
+
+    def __iter__(self) -> Chunks:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            chunk = self._next()
+        except StopIteration:
+            guarded(self._tap.exhausted)
+            raise
+        except BaseException as error:
+            guarded(self._tap.failed, error)
+            raise
+        guarded(self._feed, chunk)
+        return chunk
+
+    def close(self) -> None:
+        """Close the SDK's generator; the stream was broken off."""
+        guarded(self._tap.abandon)
+        self._inner.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+class AsyncChunks:
+    """The iterator in an async stream."""
+
+    def __init__(self, tap: Tap, inner: Any) -> None:
+        self._tap = tap
+        self._inner = inner
+        self._next = inner.__anext__
+        self._feed = tap.feed
+
+    def __aiter__(self) -> AsyncChunks:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            chunk = await self._next()
+        except StopAsyncIteration:
+            guarded(self._tap.exhausted)
+            raise
+        except BaseException as error:
+            guarded(self._tap.failed, error)
+            raise
+        guarded(self._feed, chunk)
+        return chunk
+
+    async def aclose(self) -> None:
+        """Close the SDK's generator; the stream was broken off."""
+        guarded(self._tap.abandon)
+        await self._inner.aclose()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _root(cls: type) -> str:
+    return cls.__module__.partition(".")[0]

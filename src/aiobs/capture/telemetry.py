@@ -1,0 +1,160 @@
+"""Where recordings go: one ``Telemetry`` for the process, replaced as a whole when it is configured anew.
+
+A recording keeps the Telemetry that it started with, so that reconfiguring never splits one call between two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, Protocol, TypeVar
+
+from opentelemetry import metrics, trace
+from opentelemetry._logs import Logger, LoggerProvider, NoOpLoggerProvider, get_logger_provider
+from opentelemetry.metrics import MeterProvider, NoOpMeterProvider
+from opentelemetry.trace import Tracer, TracerProvider
+
+from aiobs._version import __version__
+from aiobs.call import Call, FunctionCall
+from aiobs.semconv import names
+from aiobs.semconv.metrics import Instruments
+from aiobs.settings import CaptureContent, Limits
+
+T = TypeVar("T")
+
+
+class Sink(Protocol):
+    """The session file as recordings see it.
+
+    ``put`` hands a record over just before its span ends; the file's span processor takes it when the span ended.
+    ``settle`` is called after the end and writes what nobody took: a span that was not sampled, a processor before
+    ours that raised, a provider that takes no processors.
+    """
+
+    def put(self, span_id: int, record: Call | FunctionCall) -> None:
+        """Hand a record over beside its span."""
+
+    def settle(self, span_id: int, trace_id: int, parent_id: int | None, session_id: str) -> None:
+        """Write the record if it is still here."""
+
+
+class Hook(Protocol):
+    """Something that looks at every call: cost, budgets, breakers.
+
+    ``before`` may raise AiobsError subclasses to refuse the call, and may add to ``call.request.additions``;
+    ``finish`` returns attributes for the span. Any other exception is swallowed by the guard.
+    """
+
+    def before(self, call: Call) -> None:
+        """Called before the request goes out."""
+
+    def finish(self, call: Call) -> Mapping[str, Any] | None:
+        """Called when the call is over, before its span ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """Providers, gate, limits, hooks and the session file of the process.
+
+    A provider that is None means the global one, whenever that is set. ``capture`` None: nobody said.
+    """
+
+    tracer_provider: TracerProvider | None = None
+    meter_provider: MeterProvider | None = None
+    logger_provider: LoggerProvider | None = None
+    capture: CaptureContent | None = None
+    limits: Limits = field(default_factory=Limits)
+    hooks: tuple[Hook, ...] = ()
+    sink: Sink | None = None
+    tracer: Tracer = field(init=False, repr=False)
+    _meters: _Cached[Instruments] = field(init=False, repr=False)
+    _loggers: _Cached[Logger] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        tracer = trace.get_tracer(names.SCOPE, __version__, self.tracer_provider, names.SCHEMA_URL)
+        object.__setattr__(self, "tracer", tracer)
+        object.__setattr__(self, "_meters", _Cached())
+        object.__setattr__(self, "_loggers", _Cached())
+
+    @property
+    def instruments(self) -> Instruments | None:
+        """The instruments, or None while no MeterProvider is set."""
+        provider = self.meter_provider or metrics.get_meter_provider()
+        if provider is not self._meters.provider:
+            unset = _is_unset(provider, NoOpMeterProvider)
+            meter = None if unset else provider.get_meter(names.SCOPE, __version__, names.SCHEMA_URL)
+            self._meters.remember(provider, None if meter is None else Instruments(meter))
+        return self._meters.value
+
+    @property
+    def logger(self) -> Logger | None:
+        """The logger for events, or None while no LoggerProvider is set."""
+        provider = self.logger_provider or get_logger_provider()
+        if provider is not self._loggers.provider:
+            unset = _is_unset(provider, NoOpLoggerProvider)
+            logger = None if unset else provider.get_logger(names.SCOPE, __version__, names.SCHEMA_URL)
+            self._loggers.remember(provider, logger)
+        return self._loggers.value
+
+    @property
+    def content_on_spans(self) -> bool:
+        """The gate is open for span attributes."""
+        return self.capture is not None and self.capture.on_spans
+
+    @property
+    def content_on_events(self) -> bool:
+        """The gate is open for event attributes."""
+        return self.capture is not None and self.capture.on_events
+
+    @property
+    def content_in_file(self) -> bool:
+        """The session file has content unless the user said no_content."""
+        return self.capture is not CaptureContent.NO_CONTENT
+
+    @property
+    def describes_errors(self) -> bool:
+        """Messages and stack traces of exceptions may leave: they can quote a prompt."""
+        return self.content_on_spans or self.content_on_events
+
+
+class _Cached(Generic[T]):
+    """What was made of the provider seen last."""
+
+    __slots__ = ("provider", "value")
+
+    def __init__(self) -> None:
+        self.provider: object = None
+        self.value: T | None = None
+
+    def remember(self, provider: object, value: T | None) -> None:
+        self.value = value
+        self.provider = provider
+
+
+def _is_unset(provider: object, noop: type) -> bool:
+    """The API hands out a private proxy until the application sets a provider; its class name is all there is."""
+    return isinstance(provider, noop) or type(provider).__name__ in ("_ProxyMeterProvider", "ProxyLoggerProvider")
+
+
+_current = Telemetry()
+
+
+def current() -> Telemetry:
+    """The Telemetry that calls starting now record to."""
+    return _current
+
+
+def use(telemetry: Telemetry) -> None:
+    """Make calls that start from now on record to this."""
+    global _current
+    _current = telemetry
+
+
+def update(**changes: Any) -> None:
+    """Replace the fields given; None leaves a field as it is."""
+    use(replace(_current, **{name: value for name, value in changes.items() if value is not None}))
+
+
+def reset() -> None:
+    """Back to the global providers, no session file, nobody's gate."""
+    use(Telemetry())

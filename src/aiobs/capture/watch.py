@@ -1,0 +1,67 @@
+"""What to do with what an SDK method returned: read it, or stay with it until the program has read it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic_core import from_json
+
+from aiobs.capture.provider import Shape
+from aiobs.capture.recording import Recording
+from aiobs.capture.streams import ResponseTap, StreamTap
+
+
+def watch(recording: Recording, result: Any) -> bool:
+    """End the recording with an answer, or tap a stream or an unread response; True when that worked."""
+    shape = recording.provider.shape_of(result)
+    if shape is Shape.VALUE:
+        recording.finish(result)
+    elif shape is Shape.STREAM:
+        StreamTap(recording).attach(result)
+    elif shape is Shape.RAW and not recording.call.request.stream:
+        finish_from_body(recording, result.http_response)
+    else:
+        ResponseTap(recording, finish_from_body).attach(result)
+    return True
+
+
+def finish_from_body(recording: Recording, http_response: Any) -> None:
+    """End with the answer that lies in a body which has been read, or without one.
+
+    Never reads: ``_content`` is there only after the program (or the SDK) has read the whole body.
+    """
+    body = getattr(http_response, "_content", None)
+    try:
+        answer = from_json(body) if body else None
+    except ValueError:
+        answer = None
+    if isinstance(answer, dict):
+        recording.finish(JsonObject(answer))
+    else:
+        recording.finish_unread()
+
+
+class JsonObject:
+    """A JSON object behind attributes, so that the readers of SDK objects read it too; a missing key is None."""
+
+    __slots__ = ("_fields",)
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self._fields = fields
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return _view(self._fields.get(name))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The object as it came."""
+        return self._fields
+
+
+def _view(value: Any) -> Any:
+    if isinstance(value, dict):
+        return JsonObject(value)
+    if isinstance(value, list):
+        return [_view(item) for item in value]
+    return value

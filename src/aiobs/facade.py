@@ -1,0 +1,141 @@
+"""The observer: sessions and labels, as a program sees them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from aiobs import runtime
+from aiobs.ambient.labels import (
+    RESERVED_PREFIX,
+    check_label,
+    check_labels,
+    check_total,
+    environment_labels,
+    merge_labels,
+    system_labels,
+)
+from aiobs.ambient.session import Session, current_session, leave_session, open_sessions
+from aiobs.errors import InvalidLabel, NoActiveSession
+from aiobs.instrumentation import Instrumentor
+from aiobs.settings import CaptureContent, resolve
+
+_log = logging.getLogger("aiobs")
+
+
+class Observer:
+    """Sessions and their labels. There is one, ``aiobs.observer``; it holds no state of its own."""
+
+    def observe(
+        self,
+        session_name: str | None = None,
+        api_key: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        tracer_provider: Any = None,
+        capture_content: CaptureContent | str | bool | None = None,
+        labels_strict: bool | None = None,
+    ) -> str:
+        """Open a session and instrument the provider SDKs; returns the session's id (a uuid4).
+
+        The session holds for the current context (task, thread) and, until another one opens, for the process.
+        Invalid labels raise InvalidLabel before anything has changed. ``api_key`` is accepted for programs written
+        for a hosted service and ignored: nothing leaves the machine unless an exporter is configured.
+        """
+        if api_key is not None:
+            _log.info("aiobs: api_key is ignored: sessions stay on this machine.")
+        explicit = check_labels(labels, strict=resolve("labels_strict", labels_strict))
+        merged = merge_labels(system_labels(), environment_labels(), explicit)
+        if tracer_provider is not None or capture_content is not None:
+            runtime.configure(tracer_provider=tracer_provider, capture_content=capture_content)
+        return runtime.open_session(session_name, merged, dict(metadata or {})).id
+
+    def end(self) -> None:
+        """End the active session; without one, nothing. Spans that are open keep their session."""
+        session = current_session()
+        if session is not None:
+            leave_session(session)
+            runtime.record_session(session)
+
+    @contextmanager
+    def session(
+        self, session_name: str | None = None, labels: Mapping[str, str] | None = None, **options: Any
+    ) -> Iterator[str]:
+        """``with observer.session("name") as session_id``: a session that ends with the block."""
+        session_id = self.observe(session_name, labels=labels, **options)
+        try:
+            yield session_id
+        finally:
+            for session in open_sessions():
+                if session.id == session_id:
+                    leave_session(session)
+                    runtime.record_session(session)
+
+    def flush(
+        self, path: str | None = None, include_trace_tree: bool = True, *, persist: bool = True, end: bool = False
+    ) -> str | None:
+        """Write everything since the last flush into one JSON file and return its path.
+
+        ``path``: else ``LLM_OBS_OUT``, else ``./llm_observability.json``. An open session goes on, unless ``end``;
+        ``persist=False`` writes nothing and forgets. What could not be written (a full disk) is logged and kept for
+        the next flush; None is returned then.
+        """
+        if end:
+            self.end()
+        runtime.flush()
+        return runtime.write_session_file(path, include_trace_tree=include_trace_tree, persist=persist)
+
+    def add_label(self, key: str, value: str) -> None:
+        """Set one label; spans started from now on carry it, the session record shows the last value."""
+        session = _active()
+        check_label(key, value)
+        self._replace(session, {**session.labels, key: value})
+
+    def set_labels(self, labels: Mapping[str, str], merge: bool = True) -> None:
+        """Set several labels, or (``merge=False``) replace all but the system's."""
+        session = _active()
+        explicit = check_labels(labels)
+        kept = session.labels if merge else _system_part(session)
+        self._replace(session, {**kept, **explicit})
+
+    def remove_label(self, key: str) -> None:
+        """Remove a label; one that is not there is no error, the system's cannot be removed."""
+        session = _active()
+        if key.startswith(RESERVED_PREFIX):
+            raise InvalidLabel(f"Cannot remove system label {key!r}.")
+        self._replace(session, {name: value for name, value in session.labels.items() if name != key})
+
+    def get_labels(self) -> dict[str, str]:
+        """A copy of all labels of the active session, the system's included."""
+        return dict(_active().labels)
+
+    def reset(self) -> None:
+        """End every session without writing it, restore the SDKs, close what aiobs opened."""
+        for session in reversed(open_sessions()):
+            leave_session(session)
+        runtime.write_session_file(None, include_trace_tree=False, persist=False)
+        Instrumentor().uninstrument()
+        runtime.shutdown()
+
+    @staticmethod
+    def _replace(session: Session, labels: Mapping[str, str]) -> None:
+        check_total(len(labels))
+        session.set_labels(labels)
+        runtime.record_session(session)
+
+
+observer = Observer()
+
+
+def _active() -> Session:
+    session = current_session()
+    if session is None:
+        raise NoActiveSession("No active session. Call observe() first.")
+    return session
+
+
+def _system_part(session: Session) -> dict[str, str]:
+    return {key: value for key, value in session.labels.items() if key.startswith(RESERVED_PREFIX)}

@@ -1,0 +1,145 @@
+"""What we listen to: one folder per SDK, each exporting a table, and ``Instrumentor`` over all of them."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import pkgutil
+from collections.abc import Iterable
+from functools import cache
+from importlib import metadata
+from typing import Any, Self
+
+from opentelemetry._logs import LoggerProvider
+from opentelemetry.metrics import MeterProvider
+from opentelemetry.trace import TracerProvider
+
+from aiobs.capture import telemetry
+from aiobs.capture.provider import Provider
+from aiobs.capture.telemetry import Hook
+from aiobs.errors import ConfigurationError, ProviderNotInstalled
+from aiobs.instrumentation.patching import Patch, is_installed
+from aiobs.settings import CaptureContent, Limits, resolve
+
+_log = logging.getLogger("aiobs")
+
+
+@cache
+def _patches() -> dict[str, tuple[Provider, tuple[Patch, ...]]]:
+    """Every provider by name with its wrap points; each folder beside this file exports one."""
+    folders = [module.name for module in pkgutil.iter_modules(__path__) if module.ispkg]
+    providers = [importlib.import_module(f"{__name__}.{folder}").PROVIDER for folder in folders]
+    return {
+        provider.name: (
+            provider,
+            tuple(Patch(provider, operation, method) for operation in provider.operations for method in operation.methods),
+        )
+        for provider in providers
+    }
+
+
+class Instrumentor:
+    """Switches the instrumentation of provider SDKs on and off.
+
+    ``providers``: names (``"openai"``); None means every SDK that is installed. A provider that is None means the
+    global one, whenever the program sets it. ``capture_content`` overrides the environment variable; ``hooks`` see
+    every call. Instrumenting twice is the same as once, and the newest options win.
+    """
+
+    def __init__(
+        self,
+        providers: Iterable[str] | None = None,
+        *,
+        capture_content: CaptureContent | str | bool | None = None,
+        tracer_provider: TracerProvider | None = None,
+        meter_provider: MeterProvider | None = None,
+        logger_provider: LoggerProvider | None = None,
+        max_part_bytes: int | None = None,
+        max_call_bytes: int | None = None,
+        hooks: Iterable[Hook] | None = None,
+    ) -> None:
+        self._names = None if providers is None else tuple(providers)
+        unknown = [name for name in self._names or () if name not in _patches()]
+        if unknown:
+            raise ConfigurationError(f"aiobs knows no provider {unknown[0]!r}; it knows {', '.join(_patches())}.")
+        self._options: dict[str, Any] = {
+            "capture": resolve("capture_content", capture_content),
+            "tracer_provider": tracer_provider,
+            "meter_provider": meter_provider,
+            "logger_provider": logger_provider,
+            "limits": Limits(resolve("max_part_bytes", max_part_bytes), resolve("max_call_bytes", max_call_bytes)),
+            "hooks": None if hooks is None else tuple(hooks),
+        }
+
+    def instrument(self, *, automatic: bool = False) -> Self:
+        """Wrap what is imported, and what is imported later; returns self.
+
+        Raises ProviderNotInstalled for a provider that was named and has no SDK here, unless ``automatic``.
+        """
+        missing = [provider for provider, _ in self._chosen() if not is_installed(provider)]
+        if missing and self._names is not None and not automatic:
+            distribution = missing[0].distribution
+            raise ProviderNotInstalled(
+                f"{missing[0].name} was asked for, but its SDK is not installed; pip install {distribution}"
+            )
+        telemetry.update(**self._options)
+        for provider, patches in self._chosen():
+            if provider not in missing:
+                for patch in patches:
+                    patch.put_on()
+        self._warn_of_gaps()
+        return self
+
+    def uninstrument(self) -> None:
+        """Restore every method; wrappers that others put on later survive, ours in their hands do nothing."""
+        for _, patches in self._chosen():
+            for patch in patches:
+                patch.take_off()
+        if not any(patch.active for _, patches in _patches().values() for patch in patches):
+            telemetry.reset()
+
+    def status(self) -> dict[str, dict[str, Any]]:
+        """Per provider: ``available``, ``version``, ``patched``, ``reason`` (empty when patched), ``methods``."""
+        return {provider.name: _status(provider, patches) for provider, patches in self._chosen()}
+
+    def _chosen(self) -> list[tuple[Provider, tuple[Patch, ...]]]:
+        return [entry for name, entry in _patches().items() if self._names is None or name in self._names]
+
+    def _warn_of_gaps(self) -> None:
+        """An SDK that is here and of which nothing could be wrapped is never passed over in silence."""
+        for name, state in self.status().items():
+            if state["available"] and not state["patched"] and state["reason"] != _WAITING:
+                _log.warning("aiobs: %s %s is not instrumented: %s", name, state["version"], state["reason"])
+
+
+_WAITING = "not imported yet; it is instrumented when it is"
+
+
+def _status(provider: Provider, patches: tuple[Patch, ...]) -> dict[str, Any]:
+    methods = {f"{patch.method.module}:{patch.method.qualname}": patch.state for patch in patches}
+    available = is_installed(provider)
+    patched = any(patch.active and patch.state in ("patched", "changed") for patch in patches)
+    return {
+        "available": available,
+        "version": _version(provider) if available else None,
+        "patched": patched,
+        "reason": "" if patched else _reason(available, patches),
+        "methods": methods,
+    }
+
+
+def _reason(available: bool, patches: tuple[Patch, ...]) -> str:
+    if not available:
+        return "not installed"
+    if not any(patch.active for patch in patches):
+        return "not instrumented"
+    if all(patch.state == "absent" for patch in patches):
+        return "none of its known methods exists in this version"
+    return _WAITING
+
+
+def _version(provider: Provider) -> str | None:
+    try:
+        return metadata.version(provider.distribution)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,54 @@
+"""The OpenAI SDK: the table of what is wrapped, and its OpenTelemetry instrumentor."""
+
+from __future__ import annotations
+
+from aiobs.capture.provider import Method, Operation, Provider
+from aiobs.errors import summarize
+from aiobs.instrumentation.openai import chat
+from aiobs.instrumentation.openai.client import client_of, secrets_of, server_of
+from aiobs.instrumentation.openai.results import answer_of, shape_of
+from aiobs.instrumentation.otel import ProviderInstrumentor
+
+_CHAT = "openai.resources.chat.completions"
+_BETA_CHAT = "openai.resources.beta.chat.completions"
+_MESSAGES = ("messages", "model")
+
+PROVIDER = Provider(
+    name="openai",
+    distribution="openai",
+    packages=("openai",),
+    client_of=client_of,
+    server_of=server_of,
+    shape_of=shape_of,
+    failure_of=summarize,
+    answer_of=answer_of,
+    secrets_of=secrets_of,
+    operations=(
+        Operation(
+            name="chat",
+            api="chat.completions.create",
+            methods=(
+                Method(_CHAT, "Completions.create", requires=(*_MESSAGES, "stream")),
+                Method(_CHAT, "AsyncCompletions.create", is_async=True, requires=(*_MESSAGES, "stream")),
+                # parse() goes to the wire by itself. In openai 1.40 to 1.91 it lived under beta.
+                Method(_CHAT, "Completions.parse", requires=_MESSAGES),
+                Method(_CHAT, "AsyncCompletions.parse", is_async=True, requires=_MESSAGES),
+                Method(_BETA_CHAT, "Completions.parse", requires=_MESSAGES),
+                Method(_BETA_CHAT, "AsyncCompletions.parse", is_async=True, requires=_MESSAGES),
+            ),
+            read_request=chat.read_request,
+            read_response=chat.read_response,
+            read_prompt=chat.read_prompt,
+            read_choices=chat.read_choices,
+            fold_chunk=chat.fold_chunk,
+            session_request=chat.session_request,
+            session_response=chat.session_response,
+        ),
+    ),
+)
+
+
+class OpenAIInstrumentor(ProviderInstrumentor):
+    """OpenTelemetry instrumentor of the OpenAI SDK, for programs that list their instrumentors."""
+
+    provider = PROVIDER

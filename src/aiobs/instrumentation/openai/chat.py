@@ -1,0 +1,356 @@
+"""Chat completions: how requests, answers and chunks are read.
+
+Compatible servers send ``null`` and other types almost anywhere: what does not have the expected type is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from aiobs.call import Call, Choice, Failure, Message, Part, Prompt, Request, Response, Tool, ToolCall, Usage
+from aiobs.instrumentation.openai.media import audio_part, file_part, image_part
+from aiobs.semconv.encode import parsed_arguments
+
+if TYPE_CHECKING:
+    from openai.types import CompletionUsage
+    from openai.types.chat import ChatCompletion, ChatCompletionChunk
+    from openai.types.chat.chat_completion_chunk import Choice as ChunkChoice
+
+_PARAMETERS = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "max_tokens": "max_tokens",
+    "max_completion_tokens": "max_tokens",
+    "frequency_penalty": "frequency_penalty",
+    "presence_penalty": "presence_penalty",
+    "stop": "stop_sequences",
+    "seed": "seed",
+    "n": "choice_count",
+    "reasoning_effort": "reasoning_level",
+}
+_FILE_FIELDS = ("model", "messages", "temperature", "max_tokens")
+
+
+# Request
+
+
+def read_request(kwargs: dict[str, Any]) -> Request:
+    """Model and parameters; ``extra_body`` overrides them, as it does on the wire."""
+    extra = kwargs.get("extra_body")
+    given = {**kwargs, **extra} if isinstance(extra, dict) else kwargs
+    params: dict[str, Any] = {"api_type": "chat_completions"}
+    for key, value in given.items():
+        if value is not None and (name := _PARAMETERS.get(key)):
+            params[name] = value
+    if (output := _output_type(given)) is not None:
+        params["output_type"] = output
+    if (tier := given.get("service_tier")) != "auto":
+        params["service_tier"] = tier
+    model = given.get("model")
+    return Request(
+        model=model if isinstance(model, str) else None,
+        params=params,
+        stream=bool(given.get("stream")),
+    )
+
+
+def _output_type(given: Mapping[str, Any]) -> str | None:
+    modalities = given.get("modalities")
+    if isinstance(modalities, (list, tuple)) and "audio" in modalities:
+        return "speech"
+    wanted = given.get("response_format")
+    if isinstance(wanted, type):
+        return "json"
+    if isinstance(wanted, dict):
+        return "json" if str(wanted.get("type", "")).startswith("json") else "text"
+    return None
+
+
+def read_prompt(kwargs: dict[str, Any]) -> Prompt:
+    """Messages and tools that can be read more than once; a one-shot iterator is left to the SDK."""
+    return Prompt(
+        messages=[_message(message) for message in _items(kwargs.get("messages"))],
+        tools=[tool for item in _items(kwargs.get("tools")) if (tool := _tool(item))],
+    )
+
+
+def _items(value: Any) -> Iterable[Any]:
+    return value if isinstance(value, (list, tuple)) else ()
+
+
+def _get(item: Any, name: str) -> Any:
+    return item.get(name) if isinstance(item, Mapping) else getattr(item, name, None)
+
+
+def _message(item: Any) -> Message:
+    role = str(_get(item, "role") or "user")
+    content = _get(item, "content")
+    if role in ("tool", "function"):
+        response = content if isinstance(content, str) else [_get(part, "text") for part in _items(content)]
+        parts: list[Part] = [{"type": "tool_call_response", "id": _get(item, "tool_call_id"), "response": response}]
+    else:
+        parts = _content_parts(content)
+        if isinstance(refusal := _get(item, "refusal"), str):
+            parts.append({"type": "text", "content": refusal, "refusal": True})
+        parts.extend(_tool_call_part(call) for call in _items(_get(item, "tool_calls")))
+    message: Message = {"role": role, "parts": parts}
+    if isinstance(name := _get(item, "name"), str):
+        message["name"] = name
+    return message
+
+
+def _content_parts(content: Any) -> list[Part]:
+    if isinstance(content, str):
+        return [{"type": "text", "content": content}]
+    return [_content_part(part) for part in _items(content)]
+
+
+def _content_part(part: Any) -> Part:
+    if isinstance(part, str):
+        return {"type": "text", "content": part}
+    kind = _get(part, "type")
+    if kind in ("text", "refusal"):
+        return {"type": "text", "content": str(_get(part, kind) or "")}
+    read = _MEDIA.get(kind)
+    return read(_get(part, kind)) if read else {"type": str(kind)}
+
+
+_MEDIA = {"image_url": image_part, "input_audio": audio_part, "file": file_part}
+
+
+def _tool_call_part(call: Any) -> Part:
+    function = _get(call, "function") or _get(call, "custom")
+    arguments = _get(function, "arguments")
+    if isinstance(arguments, str):
+        arguments = parsed_arguments(arguments)
+    else:
+        arguments = _get(function, "input")
+    return {"type": "tool_call", "id": _get(call, "id"), "name": str(_get(function, "name") or ""), "arguments": arguments}
+
+
+def _tool(item: Any) -> Tool | None:
+    kind = _get(item, "type")
+    described = _get(item, kind) if isinstance(kind, str) else None
+    if described is None:
+        return None
+    return {
+        "type": str(kind),
+        "name": str(_get(described, "name") or ""),
+        "description": _get(described, "description"),
+        "parameters": _get(described, "parameters"),
+    }
+
+
+# Response
+
+
+def read_response(result: ChatCompletion | Any) -> Response:
+    """Ids, usage and finish reasons. A body that was no JSON comes as ``str`` and has none of them."""
+    choices = _items(getattr(result, "choices", None))
+    response = Response(
+        finish_reasons=[getattr(choice, "finish_reason", None) for choice in choices],
+        usage=_usage(getattr(result, "usage", None)),
+        request_id=getattr(result, "_request_id", None),
+        failure=None if choices else _error_in_answer(getattr(result, "error", None)),
+        native=result,
+    )
+    _read_identity(response, result)
+    return response
+
+
+def _read_identity(response: Response, source: Any) -> None:
+    response.id = getattr(source, "id", None) or response.id
+    response.model = getattr(source, "model", None) or response.model
+    response.service_tier = getattr(source, "service_tier", None) or response.service_tier
+    response.system_fingerprint = getattr(source, "system_fingerprint", None) or response.system_fingerprint
+
+
+def _error_in_answer(error: Any) -> Failure | None:
+    """Some compatible servers answer 200 with an error in the body."""
+    if error is None:
+        return None
+    code, message = _get(error, "code"), _get(error, "message")
+    return Failure(
+        type=str(code or "error"), code="PROVIDER_ERROR", exception_type="", message=str(message or code or "error")
+    )
+
+
+def _usage(usage: CompletionUsage | Any) -> Usage | None:
+    if usage is None:
+        return None
+    prompt, completion = getattr(usage, "prompt_tokens_details", None), getattr(usage, "completion_tokens_details", None)
+    return Usage(
+        input=_count(usage, "prompt_tokens"),
+        output=_count(usage, "completion_tokens"),
+        cache_read=_count(prompt, "cached_tokens"),
+        cache_write=_count(prompt, "cache_write_tokens"),
+        reasoning=_count(completion, "reasoning_tokens"),
+        split={
+            (modality, kind): tokens
+            for kind, details in (("input", prompt), ("output", completion))
+            if details is not None
+            for modality in ("text", "image", "audio")
+            if (tokens := _count(details, f"{modality}_tokens")) is not None
+        },
+        native=usage,
+    )
+
+
+def _count(details: Any, name: str) -> int | None:
+    value = getattr(details, name, None)
+    return value if type(value) is int and 0 <= value < 2**63 else None
+
+
+def read_choices(result: ChatCompletion | Any) -> dict[int, Choice]:
+    """What the model said, by choice."""
+    choices = {}
+    for position, choice in enumerate(_items(getattr(result, "choices", None))):
+        index = getattr(choice, "index", None)
+        read = choices[index if type(index) is int else position] = Choice(finish_reason=choice.finish_reason)
+        _fold_message(read, choice.message)
+    return choices
+
+
+# Stream
+
+
+def fold_chunk(response: Response, chunk: ChatCompletionChunk | Any) -> None:
+    """Add one chunk; the common one, a piece of text of choice 0, takes the short way."""
+    choices = chunk.choices
+    if choices and len(choices) == 1:
+        choice = choices[0]
+        known = response.choices.get(0)
+        if known is not None and choice.index == 0 and choice.finish_reason is None and _is_text_only(choice, chunk):
+            known.text.append(choice.delta.content)
+            return
+    _fold_other(response, chunk)
+
+
+def _is_text_only(choice: ChunkChoice, chunk: ChatCompletionChunk) -> bool:
+    delta = choice.delta
+    return (
+        type(delta.content) is str
+        and delta.tool_calls is None
+        and delta.role is None
+        and delta.refusal is None
+        and chunk.usage is None
+        and not delta.model_extra
+    )
+
+
+def _fold_other(response: Response, chunk: Any) -> None:
+    _read_identity(response, chunk)
+    if (usage := _usage(getattr(chunk, "usage", None))) is not None:
+        response.usage = usage
+    for position, choice in enumerate(_items(getattr(chunk, "choices", None))):
+        index = getattr(choice, "index", None)
+        known = response.choices.setdefault(index if type(index) is int else position, Choice())
+        known.finish_reason = getattr(choice, "finish_reason", None) or known.finish_reason
+        _fold_message(known, getattr(choice, "delta", None))
+
+
+def _fold_message(choice: Choice, message: Any) -> None:
+    """Add a whole message, or the delta of one: they have the same fields."""
+    if message is None:
+        return
+    for name, fragments in (
+        ("content", choice.text),
+        ("refusal", choice.refusal),
+        ("reasoning_content", choice.reasoning),
+        ("reasoning", choice.reasoning),
+    ):
+        fragment = getattr(message, name, None)
+        if isinstance(fragment, str) and fragment:
+            fragments.append(fragment)
+    for position, call in enumerate(_items(getattr(message, "tool_calls", None))):
+        _fold_tool_call(choice, call, position)
+    if (function := getattr(message, "function_call", None)) is not None:
+        _fold_function(choice.tool_calls.setdefault("function_call", ToolCall()), function)
+    if (audio := getattr(message, "audio", None)) is not None:
+        _fold_audio(choice, audio)
+
+
+def _fold_tool_call(choice: Choice, call: Any, position: int) -> None:
+    """Fragments of one call share an index; servers that send none mean the call with the same id, or the last."""
+    index, call_id = getattr(call, "index", None), getattr(call, "id", None)
+    key = index if type(index) is int else call_id or next(reversed(choice.tool_calls), position)
+    known = choice.tool_calls.setdefault(key, ToolCall())
+    known.id = call_id or known.id
+    known.type = getattr(call, "type", None) or known.type
+    _fold_function(known, getattr(call, "function", None) or getattr(call, "custom", None))
+
+
+def _fold_function(known: ToolCall, function: Any) -> None:
+    known.name = getattr(function, "name", None) or known.name
+    for field in ("arguments", "input"):
+        fragment = getattr(function, field, None)
+        if isinstance(fragment, str):
+            known.arguments.append(fragment)
+
+
+def _fold_audio(choice: Choice, audio: Any) -> None:
+    transcript = _get(audio, "transcript")
+    if isinstance(transcript, str):
+        choice.text.append(transcript)
+    if isinstance(data := _get(audio, "data"), str):
+        choice.extra.append(audio_part({"data": data, "format": "wav"}))
+
+
+# Session file
+
+
+def session_request(call: Call) -> dict[str, Any]:
+    """``model, messages, temperature, max_tokens, other``: the request as it was passed."""
+    given = call.request.kwargs
+    messages = given.get("messages", [])
+    return {
+        "model": call.request.model,
+        "messages": list(messages) if isinstance(messages, (list, tuple)) else [_unread(messages)],
+        "temperature": given.get("temperature"),
+        "max_tokens": given.get("max_tokens"),
+        "other": {key: value for key, value in given.items() if key not in _FILE_FIELDS},
+    }
+
+
+def _unread(messages: Any) -> dict[str, str]:
+    kind = type(messages).__name__
+    return {"role": "unknown", "content": f"<{kind}: not recorded, reading it would have emptied it>"}
+
+
+def session_response(call: Call) -> dict[str, Any] | None:
+    """``id, model, text, usage, finish_reason`` and what else the answer had; None for a call without an answer."""
+    response = call.response
+    if response is None:
+        return None
+    choices = [response.choices[index] for index in sorted(response.choices)]
+    first = choices[0] if choices else Choice()
+    record: dict[str, Any] = {
+        "id": response.id,
+        "model": response.model,
+        "text": _joined(first.text) if choices else _plain(response.native),
+        "usage": response.usage.native if response.usage else None,
+        "finish_reason": response.finish_reasons[0] if response.finish_reasons else None,
+        "finish_reasons": response.finish_reasons,
+    }
+    extra = {
+        "tool_calls": [_tool_call_record(tool) for tool in first.tool_calls.values()],
+        "refusal": _joined(first.refusal),
+        "reasoning": _joined(first.reasoning),
+        "choices": [_joined(choice.text) for choice in choices] if len(choices) > 1 else None,
+        "ttft_ms": round(call.first_chunk_ns / 1e6, 3) if call.first_chunk_ns is not None else None,
+        "incomplete": call.incomplete or None,
+    }
+    return {**record, **{key: value for key, value in extra.items() if value}}
+
+
+def _tool_call_record(tool: ToolCall) -> dict[str, Any]:
+    return {"id": tool.id, "type": tool.type, "function": {"name": tool.name, "arguments": "".join(tool.arguments)}}
+
+
+def _joined(fragments: list[str]) -> str | None:
+    return "".join(fragments) if fragments else None
+
+
+def _plain(native: Any) -> str | None:
+    return native if isinstance(native, str) else None

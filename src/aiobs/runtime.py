@@ -1,0 +1,315 @@
+"""From settings to running pipelines: the wiring on one page, and flush, shutdown, fork and exit.
+
+Nothing happens at import. ``configure()`` (which ``observer.observe()`` and a zero-code start call) finds the
+TracerProvider of the program, or makes one that stays ours, and attaches what aiobs needs to it, once per provider.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import platform
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from opentelemetry import metrics, trace
+from opentelemetry._logs import get_logger_provider, set_logger_provider
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk.environment_variables import (
+    OTEL_EXPORTER_OTLP_ENDPOINT,
+    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT,
+    OTEL_SDK_DISABLED,
+)
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+
+from aiobs._version import __version__
+from aiobs.ambient.labels import system_labels
+from aiobs.ambient.otel import LabelsResourceDetector, StampingProcessor
+from aiobs.ambient.session import Session, enter_session, open_sessions, process_meta
+from aiobs.call import Call, FunctionCall
+from aiobs.capture import deferred, telemetry
+from aiobs.capture.guard import guarded
+from aiobs.exporters.registry import exporter
+from aiobs.exporters.session_file import SessionFile
+from aiobs.instrumentation import Instrumentor
+from aiobs.settings import CaptureContent, resolve
+
+FLUSH_TIMEOUT = 30.0
+
+_log = logging.getLogger("aiobs")
+
+
+class Handoff:
+    """Records on their way from a recording to the session file, by span id; empty but for the instant of an end."""
+
+    def __init__(self) -> None:
+        self._records: dict[int, Call | FunctionCall] = {}
+        self.file = SessionFile(take=self.take)
+
+    def put(self, span_id: int, record: Call | FunctionCall) -> None:
+        """Hand a record over just before its span ends."""
+        self._records[span_id] = record
+
+    def take(self, span_id: int) -> Call | FunctionCall | None:
+        """The record of a span that ended, once."""
+        return self._records.pop(span_id, None)
+
+    def settle(self, span_id: int, trace_id: int, parent_id: int | None, session_id: str) -> None:
+        """Write what no span processor came for."""
+        record = self.take(span_id)
+        if record is not None:
+            self.file.write(
+                record, span_id=span_id, trace_id=trace_id, parent_span_id=parent_id, session_id=session_id
+            )
+
+
+class Runtime:
+    """The pipelines of this process."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.provider: Any = None
+        self.handoff: Handoff | None = None
+        self.owned: list[TracerProvider | MeterProvider | LoggerProvider] = []
+        self.attached: list[object] = []
+        self.has_exit_hook = False
+
+
+_runtime = Runtime()
+
+
+def configure(
+    *,
+    exporters: Iterable[str] | str | None = None,
+    capture_content: CaptureContent | str | bool | None = None,
+    tracer_provider: TracerProvider | None = None,
+    set_global: bool = False,
+) -> None:
+    """Attach aiobs to the program's TracerProvider, or make one, with the exporters named.
+
+    ``exporters``: names from the registry; unset: ``AIOBS_EXPORTERS``, else ``otlp`` if an OTLP endpoint is set in the
+    environment, else none. A provider that the program has is used and keeps its own exporters. Calling it again
+    changes only what is given. Raises ConfigurationError for a value that cannot work.
+    """
+    capture = resolve("capture_content", capture_content)
+    names = _exporter_names(exporters)
+    with _runtime.lock:
+        provider = tracer_provider or _program_provider() or _own_provider()
+        is_new = provider is not _runtime.provider
+        _runtime.provider = provider
+        _attach(provider)
+        if names and (is_new or exporters is not None):
+            _export_to(provider, names)
+        telemetry.update(tracer_provider=provider, capture=capture)
+        if set_global and provider in _runtime.owned:
+            _make_global(provider)
+        _at_exit_once()
+
+
+def _exporter_names(given: Iterable[str] | str | None) -> tuple[str, ...]:
+    named: tuple[str, ...] | None = resolve("exporters", given)
+    if named is None:
+        named = ("otlp",) if has_otlp_endpoint() else ()
+    for name in named:
+        exporter(name)
+    return tuple(name for name in named if name != "none")
+
+
+def has_otlp_endpoint() -> bool:
+    """The environment names an OTLP endpoint for traces."""
+    return any(os.environ.get(name) for name in (OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT))
+
+
+def is_disabled() -> bool:
+    """OTEL_SDK_DISABLED=true."""
+    return os.environ.get(OTEL_SDK_DISABLED, "").strip().lower() == "true"
+
+
+def _program_provider() -> Any:
+    """The global provider that the program set, or None."""
+    provider = trace.get_tracer_provider()
+    return None if isinstance(provider, (trace.ProxyTracerProvider, trace.NoOpTracerProvider)) else provider
+
+
+def _own_provider() -> TracerProvider:
+    for provider in _runtime.owned:
+        if isinstance(provider, TracerProvider):
+            return provider
+    provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)
+    _runtime.owned.append(provider)
+    return provider
+
+
+def _resource() -> Resource:
+    """The standard resource, what it runs on, and the labels of environment and system."""
+    labels = system_labels()
+    described = {
+        "telemetry.distro.name": "aiobs",
+        "telemetry.distro.version": __version__,
+        "process.pid": os.getpid(),
+        "process.runtime.name": platform.python_implementation().lower(),
+        "process.runtime.version": platform.python_version(),
+        "os.type": labels["aiobs_os"],
+    }
+    if "aiobs_hostname" in labels:
+        described["host.name"] = labels["aiobs_hostname"]
+    return Resource.create(described).merge(LabelsResourceDetector().detect())
+
+
+def _attach(provider: Any) -> None:
+    """Stamping and session file, once per provider; a provider without processors gets none."""
+    if _runtime.handoff is None:
+        _runtime.handoff = Handoff()
+    if provider in _runtime.attached or not hasattr(provider, "add_span_processor"):
+        return
+    _runtime.attached.append(provider)
+    provider.add_span_processor(StampingProcessor())
+    provider.add_span_processor(_runtime.handoff.file)
+
+
+def _export_to(provider: Any, names: tuple[str, ...]) -> None:
+    for name in names:
+        pipelines = exporter(name)()
+        for processor in pipelines.span_processors:
+            provider.add_span_processor(processor)
+        if pipelines.metric_readers and _is_unset(metrics.get_meter_provider()):
+            meter_provider = MeterProvider(pipelines.metric_readers, resource=_resource(), shutdown_on_exit=False)
+            _runtime.owned.append(meter_provider)
+            telemetry.update(meter_provider=meter_provider)
+        if pipelines.log_processors and _is_unset(get_logger_provider()):
+            logger_provider = LoggerProvider(resource=_resource(), shutdown_on_exit=False)
+            for log_processor in pipelines.log_processors:
+                logger_provider.add_log_record_processor(log_processor)
+            _runtime.owned.append(logger_provider)
+            telemetry.update(logger_provider=logger_provider)
+
+
+def _is_unset(provider: object) -> bool:
+    return "Proxy" in type(provider).__name__ or "NoOp" in type(provider).__name__
+
+
+def _make_global(provider: TracerProvider) -> None:
+    trace.set_tracer_provider(provider)
+    for other in _runtime.owned:
+        if isinstance(other, MeterProvider):
+            metrics.set_meter_provider(other)
+        elif isinstance(other, LoggerProvider):
+            set_logger_provider(other)
+
+
+# Sessions
+
+
+def open_session(name: str | None, labels: dict[str, str], meta: dict[str, Any]) -> Session:
+    """Start a session: pipelines, instrumentation, and its first line in the journal."""
+    configure()
+    session = Session(name, labels, {**process_meta(), **meta})
+    if not is_disabled():
+        telemetry.update(sink=_runtime.handoff)
+        Instrumentor().instrument()
+    enter_session(session)
+    record_session(session)
+    return session
+
+
+def record_session(session: Session) -> None:
+    """Write the session's present state to its journal."""
+    if _runtime.handoff is not None and not is_disabled():
+        _runtime.handoff.file.session(session.record())
+
+
+def write_session_file(path: str | None, *, include_trace_tree: bool, persist: bool) -> str | None:
+    """Fold the journal into the session file; sessions that are open go on."""
+    handoff = _runtime.handoff or Handoff()
+    written = handoff.file.flush(path, include_trace_tree=include_trace_tree, persist=persist)
+    for session in open_sessions():
+        handoff.file.session(session.record())
+    return written
+
+
+# Flush, shutdown, exit, fork
+
+
+def flush(timeout: float = FLUSH_TIMEOUT) -> bool:
+    """End what was let go of and send what is queued; False if that took longer than ``timeout`` seconds."""
+    guarded(deferred.settle)
+    return _bounded([provider.force_flush for provider in _flushable()], timeout)
+
+
+def shutdown(timeout: float = FLUSH_TIMEOUT) -> bool:
+    """Flush, close the providers that are ours, and forget them; True if that took at most ``timeout`` seconds."""
+    guarded(deferred.settle_all)
+    with _runtime.lock:
+        owned, _runtime.owned = _runtime.owned, []
+        _runtime.attached = [provider for provider in _runtime.attached if provider not in owned]
+        _runtime.provider = _runtime.handoff = None
+    done = _bounded([provider.shutdown for provider in owned], timeout)
+    telemetry.reset()
+    return done
+
+
+def _flushable() -> list[Any]:
+    providers = [*_runtime.owned, _runtime.provider]
+    return [provider for number, provider in enumerate(providers) if provider is not None and provider not in providers[:number]]
+
+
+def _bounded(steps: list[Callable[..., Any]], timeout: float) -> bool:
+    """Run the steps in a thread that may be left behind: not every exporter keeps to a timeout."""
+    if not steps:
+        return True
+    thread = threading.Thread(target=lambda: [guarded(step) for step in steps], name="aiobs-flush", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:  # the interpreter is going down: Python 3.12 starts no threads any more
+        for step in steps:
+            guarded(step)
+        return True
+    thread.join(timeout)
+    return not thread.is_alive()
+
+
+def _at_exit_once() -> None:
+    if not _runtime.has_exit_hook:
+        _runtime.has_exit_hook = True
+        atexit.register(_at_exit)
+
+
+def _at_exit() -> None:
+    """Nobody reads on: end every stream, write the file of an open session, send what is queued, in bounded time."""
+    guarded(deferred.settle_all)
+    if open_sessions() and guarded(resolve, "AIOBS_ATEXIT") is not False:
+        guarded(lambda: write_session_file(None, include_trace_tree=True, persist=True))
+    timeout = guarded(resolve, "AIOBS_EXIT_TIMEOUT")
+    shutdown(2.0 if timeout is None else timeout)
+
+
+os.register_at_fork(after_in_child=deferred.forget_all)
+
+
+# Zero code
+
+
+def auto_configure() -> None:
+    """The ``opentelemetry_pre_instrument`` entry point: runs after every configurator, and never raises.
+
+    Attaches to the provider that is set or, if there is none and the environment asks for output, makes a global one.
+    """
+    guarded(_auto_configure)
+
+
+def _auto_configure() -> None:
+    if is_disabled():
+        return
+    session = os.environ.get("AIOBS_SESSION") or ""
+    exporters = resolve("exporters") or ()
+    if _program_provider() is None and not (session or exporters or has_otlp_endpoint()):
+        return
+    configure(set_global=True)
+    if session or "json" in exporters:
+        from aiobs.facade import observer
+
+        observer.observe(session if session not in ("", "auto", "1") else None)

@@ -1,0 +1,1 @@
+"""How a call is written on signals: names, encoding, metrics, events; the GenAI registry and message schemas as data."""

@@ -1,0 +1,215 @@
+"""A call as span and event attributes, by the GenAI semantic conventions.
+
+Pure functions of a ``Call``: no span, no clock, no gate. Attributes that the answer does not carry are left out; a
+value whose type does not fit the convention (a NaN temperature, a seed beyond 64 bits) is left out too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from opentelemetry.util.types import AttributeValue
+from pydantic_core import from_json
+
+from aiobs.call import Call, Callsite, Choice, Failure, Message, Part, Server, ToolCall, Usage
+from aiobs.semconv import names
+from aiobs.semconv.serialise import clean_text
+
+Attributes = dict[str, AttributeValue]
+
+
+def span_name(operation: str, model: str | None) -> str:
+    """``{operation} {model}``, or the operation alone when the model is unknown."""
+    return f"{operation} {clean_text(model)}" if model else operation
+
+
+def start_attributes(operation: str, server: Server, model: str | None) -> Attributes:
+    """What samplers need, set when the span starts."""
+    attributes: Attributes = {names.OPERATION: operation, names.PROVIDER: server.provider}
+    if model:
+        attributes[names.REQUEST_MODEL] = clean_text(model)
+    if server.address:
+        attributes[names.SERVER_ADDRESS] = server.address
+        if server.port is not None:
+            attributes[names.SERVER_PORT] = server.port
+    return attributes
+
+
+def end_attributes(call: Call) -> Attributes:
+    """Everything else that is not content, in one dict for one ``set_attributes``."""
+    attributes: Attributes = {names.API_NAME: call.api}
+    _write_request(call, attributes)
+    _write_response(call, attributes)
+    if call.failure is not None:
+        _write_failure(call.failure, attributes)
+    if call.callsite is not None:
+        attributes.update(callsite_attributes(call.callsite))
+    return attributes
+
+
+def callsite_attributes(callsite: Callsite) -> Attributes:
+    """``code.*`` of the line that made the call."""
+    return {
+        names.CODE_FILE: clean_text(callsite.file),
+        names.CODE_LINE: callsite.line,
+        names.CODE_FUNCTION: clean_text(callsite.function),
+    }
+
+
+def _double(value: Any) -> float | None:
+    usable = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if usable else None
+
+
+def _int(value: Any) -> int | None:
+    usable = isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
+    return value if usable else None
+
+
+def _count_above_one(value: Any) -> int | None:
+    count = _int(value)
+    return None if count == 1 else count
+
+
+def _string(value: Any) -> str | None:
+    return clean_text(value) if isinstance(value, str) and value else None
+
+
+def _strings(value: Any) -> tuple[str, ...] | None:
+    if isinstance(value, str):
+        value = (value,)
+    if not isinstance(value, (list, tuple)):
+        return None
+    return tuple(clean_text(item) for item in value if isinstance(item, str)) or None
+
+
+PARAMETERS: dict[str, tuple[str, Callable[[Any], AttributeValue | None]]] = {
+    "temperature": ("gen_ai.request.temperature", _double),
+    "top_p": ("gen_ai.request.top_p", _double),
+    "top_k": ("gen_ai.request.top_k", _int),
+    "max_tokens": ("gen_ai.request.max_tokens", _int),
+    "frequency_penalty": ("gen_ai.request.frequency_penalty", _double),
+    "presence_penalty": ("gen_ai.request.presence_penalty", _double),
+    "stop_sequences": ("gen_ai.request.stop_sequences", _strings),
+    "seed": ("gen_ai.request.seed", _int),
+    "choice_count": ("gen_ai.request.choice.count", _count_above_one),
+    "reasoning_level": ("gen_ai.request.reasoning.level", _string),
+    "output_type": ("gen_ai.output.type", _string),
+    "api_type": ("openai.api.type", _string),
+    "service_tier": ("openai.request.service_tier", _string),
+}
+"""Request parameter → attribute and the coercion that makes its value fit; None leaves it out."""
+
+
+def _write_request(call: Call, attributes: Attributes) -> None:
+    for name, given in call.request.params.items():
+        key, coerce = PARAMETERS[name]
+        value = coerce(given)
+        if value is not None:
+            attributes[key] = value
+    if call.request.stream:
+        attributes[names.REQUEST_STREAM] = True
+    if call.first_chunk_ns is not None:
+        attributes[names.TIME_TO_FIRST_CHUNK] = call.first_chunk_ns / 1e9
+
+
+def _write_response(call: Call, attributes: Attributes) -> None:
+    if call.incomplete:
+        attributes[names.INCOMPLETE] = True
+    if call.cancelled:
+        attributes[names.CANCELLED] = True
+    response = call.response
+    if response is None:
+        return
+    for key, value in (
+        (names.RESPONSE_ID, response.id),
+        (names.RESPONSE_MODEL, response.model),
+        (names.SERVICE_TIER, response.service_tier),
+        (names.SYSTEM_FINGERPRINT, response.system_fingerprint),
+        (names.REQUEST_ID, response.request_id),
+    ):
+        if isinstance(value, str) and value:
+            attributes[key] = clean_text(value)
+    if response.finish_reasons:
+        attributes[names.FINISH_REASONS] = tuple(finish_reason(reason) for reason in response.finish_reasons)
+    if response.usage is not None:
+        _write_usage(response.usage, attributes)
+
+
+def finish_reason(reason: Any) -> str:
+    """The provider's word for why a choice ended; ``error`` for a reason that was expected and never came."""
+    return clean_text(reason) if isinstance(reason, str) and reason else "error"
+
+
+def _write_usage(usage: Usage, attributes: Attributes) -> None:
+    for key, value in (
+        (names.INPUT_TOKENS, usage.input),
+        (names.OUTPUT_TOKENS, usage.output),
+        (names.CACHE_READ_TOKENS, usage.cache_read),
+        (names.CACHE_WRITE_TOKENS, usage.cache_write),
+        (names.REASONING_TOKENS, usage.reasoning),
+    ):
+        if value is not None:
+            attributes[key] = value
+    for (modality, kind), value in usage.split.items():
+        attributes[_SPLIT_NAMES[kind].format(modality)] = value
+
+
+_SPLIT_NAMES = {
+    "input": "gen_ai.usage.{}.input_tokens",
+    "output": "gen_ai.usage.{}.output_tokens",
+    "cache_read": "gen_ai.usage.{}.cache_read.input_tokens",
+}
+
+
+def _write_failure(failure: Failure, attributes: Attributes) -> None:
+    attributes[names.ERROR_TYPE] = clean_text(failure.type)
+    attributes[names.ERROR_CODE] = failure.code
+    attributes[names.ERROR_RETRYABLE] = failure.retryable
+    if failure.status_code is not None:
+        attributes[names.HTTP_STATUS] = failure.status_code
+    if failure.request_id:
+        attributes[names.REQUEST_ID] = clean_text(failure.request_id)
+
+
+def exception_attributes(failure: Failure, *, described: bool) -> Attributes:
+    """``exception.*`` of a failure; message and stack trace, which can quote a prompt, only if ``described``."""
+    attributes: Attributes = {names.EXCEPTION_TYPE: clean_text(failure.exception_type)}
+    if described:
+        attributes[names.EXCEPTION_MESSAGE] = clean_text(failure.message)
+        if failure.stacktrace:
+            attributes[names.EXCEPTION_STACKTRACE] = clean_text(failure.stacktrace)
+    return attributes
+
+
+def output_messages(choices: Iterable[Choice]) -> list[Message]:
+    """One message per choice, in order, in the shape of the output messages schema."""
+    return [{"role": choice.role, "parts": _parts(choice)} for choice in choices]
+
+
+def _parts(choice: Choice) -> list[Part]:
+    parts: list[Part] = []
+    if choice.reasoning:
+        parts.append({"type": "reasoning", "content": "".join(choice.reasoning)})
+    if choice.text:
+        parts.append({"type": "text", "content": "".join(choice.text)})
+    if choice.refusal:
+        parts.append({"type": "text", "content": "".join(choice.refusal), "refusal": True})
+    parts.extend(tool_call_part(tool) for tool in choice.tool_calls.values())
+    parts.extend(choice.extra)
+    return parts
+
+
+def tool_call_part(tool: ToolCall) -> Part:
+    """A tool call as a message part; arguments that are JSON text become the value they spell."""
+    return {"type": "tool_call", "id": tool.id, "name": tool.name, "arguments": parsed_arguments("".join(tool.arguments))}
+
+
+def parsed_arguments(text: str) -> Any:
+    """JSON text as the value it spells; text that is no JSON (a stream cut short) stays text."""
+    try:
+        return from_json(text) if text else None
+    except ValueError:
+        return text

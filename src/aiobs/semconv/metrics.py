@@ -1,0 +1,113 @@
+"""The inference metrics: instruments as the registry defines them, and the recording of one call.
+
+Metric attributes are a whitelist, so that no answer can raise a metric's cardinality.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from opentelemetry.context import Context
+from opentelemetry.metrics import Meter
+
+from aiobs.call import Call, Usage
+from aiobs.semconv import names
+from aiobs.semconv.encode import Attributes, start_attributes
+from aiobs.semconv.serialise import clean_text
+
+SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+TOKENS = tuple(4**power for power in range(14))
+INFERENCE = frozenset({"chat", "generate_content", "text_completion"})
+_USAGE = "gen_ai.client.inference.usage."
+_PER_OPERATION = "gen_ai.client.inference.operation."
+
+
+class Instruments:
+    """The instruments of one meter; ``record`` writes one finished call on them."""
+
+    def __init__(self, meter: Meter) -> None:
+        def seconds(name: str, description: str):  # type: ignore[no-untyped-def]  # the API's own Histogram type
+            return meter.create_histogram(name, "s", description, explicit_bucket_boundaries_advisory=SECONDS)
+
+        self._inference = seconds("gen_ai.client.inference.duration", "Time of one inference request, retries inside.")
+        self._operation = seconds("gen_ai.client.operation.duration", "Time of one client operation, not inference.")
+        self._first_chunk = seconds("gen_ai.client.inference.time_to_first_chunk", "Request to first streamed chunk.")
+        self._per_chunk = seconds("gen_ai.client.inference.time_per_output_chunk", "Mean time between streamed chunks.")
+        self._tokens = {
+            kind: meter.create_histogram(
+                f"{_PER_OPERATION}{kind}_tokens",
+                "{token}",
+                f"{kind.capitalize()} tokens of one request.",
+                explicit_bucket_boundaries_advisory=TOKENS,
+            )
+            for kind in ("input", "output")
+        }
+        self._usage = {
+            name: meter.create_counter(f"{_USAGE}{name}", "{token}", f"Tokens counted by the provider: {name}.")
+            for name in (
+                "input_tokens",
+                "output_tokens",
+                "cache_read.input_tokens",
+                "cache_write.input_tokens",
+                "reasoning.output_tokens",
+            )
+        }
+
+    def record(self, call: Call, context: Context | None) -> None:
+        """Duration always; chunk times for streams; tokens where the provider reported them."""
+        attributes = metric_attributes(call)
+        timed = {**attributes, names.ERROR_TYPE: clean_text(call.failure.type)} if call.failure else attributes
+        seconds = call.duration_ns / 1e9
+        if call.operation not in INFERENCE:
+            self._operation.record(seconds, timed, context)
+            return
+        self._inference.record(seconds, timed, context)
+        self._record_chunks(call, timed, context)
+        if call.response is not None and call.response.usage is not None:
+            self._record_usage(call.response.usage, attributes, context)
+
+    def _record_chunks(self, call: Call, attributes: Attributes, context: Context | None) -> None:
+        if call.first_chunk_ns is None:
+            return
+        self._first_chunk.record(call.first_chunk_ns / 1e9, attributes, context)
+        if call.chunks > 1:
+            each = (call.duration_ns - call.first_chunk_ns) / (call.chunks - 1)
+            self._per_chunk.record(each / 1e9, attributes, context)
+
+    def _record_usage(self, usage: Usage, attributes: Attributes, context: Context | None) -> None:
+        for kind, total in (("input", usage.input), ("output", usage.output)):
+            if total is not None:
+                self._tokens[kind].record(total, attributes, context)
+                for modality, share in _shares(usage, kind, total):
+                    self._usage[f"{kind}_tokens"].add(share, {**attributes, names.TOKEN_MODALITY: modality}, context)
+        if usage.cache_read is not None:
+            for modality, share in _shares(usage, "cache_read", usage.cache_read):
+                by_modality = {**attributes, names.TOKEN_MODALITY: modality}
+                self._usage["cache_read.input_tokens"].add(share, by_modality, context)
+        unknown = {**attributes, names.TOKEN_MODALITY: "unknown"}
+        for name, value in (
+            ("cache_write.input_tokens", usage.cache_write),
+            ("reasoning.output_tokens", usage.reasoning),
+        ):
+            if value is not None:
+                self._usage[name].add(value, unknown, context)
+
+
+def metric_attributes(call: Call) -> Attributes:
+    """Operation, provider, both models, server; ``error.type`` is added for times only."""
+    attributes = start_attributes(call.operation, call.server, call.request.model)
+    if call.response is not None and call.response.model:
+        attributes[names.RESPONSE_MODEL] = clean_text(call.response.model)
+    return attributes
+
+
+def _shares(usage: Usage, kind: str, total: int) -> Iterator[tuple[str, int]]:
+    """The total by modality: what the provider split off, and the rest as ``unknown``."""
+    rest = total
+    for modality in ("text", "image", "audio"):
+        share = usage.split.get((modality, kind), 0)
+        if 0 < share <= rest:
+            rest -= share
+            yield modality, share
+    if rest or rest == total:
+        yield "unknown", rest

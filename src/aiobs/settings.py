@@ -1,0 +1,154 @@
+"""Every option: its keyword, its environment variable, its default and one sentence.
+
+``OPTIONS`` is the one table; the README's table is generated from it. Precedence: keyword > variable > default.
+Variables are read when they are needed (``configure()``, ``observe()``), never at import.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, NamedTuple
+
+from aiobs.errors import ConfigurationError
+
+
+class CaptureContent(Enum):
+    """Where prompts and outputs may go besides the session file; the values of the OpenTelemetry variable."""
+
+    NO_CONTENT = "no_content"
+    SPAN_ONLY = "span_only"
+    EVENT_ONLY = "event_only"
+    SPAN_AND_EVENT = "span_and_event"
+
+    @property
+    def on_spans(self) -> bool:
+        """Content becomes span attributes."""
+        return self in (CaptureContent.SPAN_ONLY, CaptureContent.SPAN_AND_EVENT)
+
+    @property
+    def on_events(self) -> bool:
+        """Content becomes event attributes."""
+        return self in (CaptureContent.EVENT_ONLY, CaptureContent.SPAN_AND_EVENT)
+
+
+def as_capture_content(value: Any) -> CaptureContent | None:
+    """``True``/``"true"`` mean span_only, ``False``/``"false"`` no_content, None and "" unset; case is ignored."""
+    if value is None or value == "" or isinstance(value, CaptureContent):
+        return value or None
+    word = str(value).strip().lower()
+    word = {"true": "span_only", "1": "span_only", "false": "no_content", "0": "no_content"}.get(word, word)
+    try:
+        return CaptureContent(word)
+    except ValueError:
+        allowed = ", ".join(mode.value for mode in CaptureContent)
+        raise ConfigurationError(f"capture_content={value!r} is not a capture mode; use one of {allowed}.") from None
+
+
+def as_names(value: Any) -> tuple[str, ...] | None:
+    """A comma-separated string or any iterable of names → a tuple; None and "" are unset."""
+    if value is None or value == "":
+        return None
+    names = value.split(",") if isinstance(value, str) else value
+    return tuple(name.strip() for name in names if name.strip())
+
+
+def as_switch(value: Any) -> bool:
+    """1/true/yes/on and 0/false/no/off, in any case."""
+    if isinstance(value, bool):
+        return value
+    word = str(value).strip().lower()
+    if word in ("1", "true", "yes", "on"):
+        return True
+    if word in ("0", "false", "no", "off", ""):
+        return False
+    raise ConfigurationError(f"{value!r} is not a switch; use 1 or 0.")
+
+
+def as_seconds(value: Any) -> float:
+    """A number of seconds, not negative."""
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise ConfigurationError(f"{value!r} is not a number of seconds; use 0 or more.")
+    return seconds
+
+
+def as_bytes(value: Any) -> int:
+    """A whole number of bytes, at least 1."""
+    try:
+        size = int(value)
+    except (TypeError, ValueError):
+        size = 0
+    if size < 1:
+        raise ConfigurationError(f"{value!r} is not a size in bytes; use a whole number of 1 or more.")
+    return size
+
+
+def _as_text(value: Any) -> str:
+    return str(value)
+
+
+class Option(NamedTuple):
+    """One row of the table; ``keyword`` is empty where only the variable exists, ``variable`` where only the keyword."""
+
+    keyword: str
+    variable: str
+    default: Any
+    help: str
+    parse: Callable[[Any], Any]
+
+
+CONTENT_VARIABLE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+
+OPTIONS: tuple[Option, ...] = (
+    Option("capture_content", CONTENT_VARIABLE, None, "Where prompts and outputs go: no_content, span_only, event_only "
+           "or span_and_event; unset: into the session file only; no_content closes the file too.", as_capture_content),
+    Option("exporters", "AIOBS_EXPORTERS", None, "Where signals go: json, otlp, console, none, or a name that an "
+           "installed package adds; several separated by commas.", as_names),
+    Option("", "AIOBS_SESSION", None, "Name of a session to open at a zero-code start (`auto`: named after its id) and "
+           "to write at exit.", _as_text),
+    Option("set_global", "", False, "Make the TracerProvider that aiobs creates the global one.", as_switch),
+    Option("path", "LLM_OBS_OUT", "./llm_observability.json", "The session file; {session_id}, {session_name}, {date} "
+           "and {pid} are filled in, `-` is standard output.", _as_text),
+    Option("", "AIOBS_ATEXIT", True, "Write the session file at exit when a session is still open.", as_switch),
+    Option("", "AIOBS_EXIT_TIMEOUT", 2.0, "Seconds that the exit of the process may wait for exporters.", as_seconds),
+    Option("", "AIOBS_LABEL_<KEY>", None, "A session label from the environment; an explicit label wins.", _as_text),
+    Option("", "AIOBS_HOSTNAME", None, "Value of the label aiobs_hostname instead of the machine's; `off` leaves it out.",
+           _as_text),
+    Option("labels_strict", "AIOBS_LABELS_STRICT", True, "An invalid label raises; 0: it is dropped with a warning.",
+           as_switch),
+    Option("max_part_bytes", "AIOBS_MAX_PART_BYTES", 65_536, "Longest message part that is recorded whole.", as_bytes),
+    Option("max_call_bytes", "AIOBS_MAX_CALL_BYTES", 1_048_576, "Most content that is recorded of one call.", as_bytes),
+)  # fmt: skip
+
+_BY_KEYWORD = {option.keyword or option.variable: option for option in OPTIONS}
+
+
+def resolve(name: str, given: Any = None) -> Any:
+    """The value of one option, by keyword (or by variable where there is no keyword).
+
+    Raises ConfigurationError, naming where the value came from, if it cannot be used.
+    """
+    option = _BY_KEYWORD[name]
+    if given is not None:
+        return option.parse(given)
+    text = os.environ.get(option.variable) if option.variable else None
+    if text is None or text == "":
+        return option.default
+    try:
+        return option.parse(text)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{option.variable}: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much content of one call is recorded, in bytes of UTF-8."""
+
+    part: int = 65_536
+    call: int = 1_048_576
