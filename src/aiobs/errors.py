@@ -1,11 +1,11 @@
 """The errors aiobs raises (configuration mistakes only) and the reading of any error that a provider raised.
 
-    AiobsError                 everything below
-    ├── ConfigurationError     an option has a value that cannot work
-    │   └── InvalidLabel       a session label breaks a rule (also a ValueError)
-    ├── NoActiveSession        labels were changed with no session open (also a RuntimeError)
-    ├── MissingExtra           an optional dependency is not installed; the message has the pip line (also an ImportError)
-    └── ProviderNotInstalled   a provider named to ``Instrumentor`` has no SDK here (also an ImportError)
+AiobsError                 everything below
+├── ConfigurationError     an option has a value that cannot work
+│   └── InvalidLabel       a session label breaks a rule (also a ValueError)
+├── NoActiveSession        labels were changed with no session open (also a RuntimeError)
+├── MissingExtra           an optional dependency is not installed; the message has the pip line (also an ImportError)
+└── ProviderNotInstalled   a provider named to ``Instrumentor`` has no SDK here (also an ImportError)
 """
 
 from __future__ import annotations

@@ -62,9 +62,7 @@ class Handoff:
         """Write what no span processor came for."""
         record = self.take(span_id)
         if record is not None:
-            self.file.write(
-                record, span_id=span_id, trace_id=trace_id, parent_span_id=parent_id, session_id=session_id
-            )
+            self.file.write(record, span_id=span_id, trace_id=trace_id, parent_span_id=parent_id, session_id=session_id)
 
 
 class Runtime:
@@ -147,7 +145,7 @@ def _own_provider() -> TracerProvider:
 def _resource() -> Resource:
     """The standard resource, what it runs on, and the labels of environment and system."""
     labels = system_labels()
-    described = {
+    described: dict[str, str | int] = {
         "telemetry.distro.name": "aiobs",
         "telemetry.distro.version": __version__,
         "process.pid": os.getpid(),
@@ -157,7 +155,7 @@ def _resource() -> Resource:
     }
     if "aiobs_hostname" in labels:
         described["host.name"] = labels["aiobs_hostname"]
-    return Resource.create(described).merge(LabelsResourceDetector().detect())
+    return Resource.create(dict(described)).merge(LabelsResourceDetector().detect())
 
 
 def _attach(provider: Any) -> None:
@@ -254,7 +252,11 @@ def shutdown(timeout: float = FLUSH_TIMEOUT) -> bool:
 
 def _flushable() -> list[Any]:
     providers = [*_runtime.owned, _runtime.provider]
-    return [provider for number, provider in enumerate(providers) if provider is not None and provider not in providers[:number]]
+    return [
+        provider
+        for number, provider in enumerate(providers)
+        if provider is not None and provider not in providers[:number]
+    ]
 
 
 def _bounded(steps: list[Callable[..., Any]], timeout: float) -> bool:

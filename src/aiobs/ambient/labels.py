@@ -66,7 +66,9 @@ def check_total(count: int) -> None:
         raise InvalidLabel(f"Too many labels ({count}). Maximum allowed is {MAX_LABELS}.")
 
 
-def merge_labels(system: Mapping[str, str], environment: Mapping[str, str], explicit: Mapping[str, str]) -> dict[str, str]:
+def merge_labels(
+    system: Mapping[str, str], environment: Mapping[str, str], explicit: Mapping[str, str]
+) -> dict[str, str]:
     """System < environment < explicit.
 
     The environment never fails a program: its labels give way when the total would exceed the maximum.
@@ -82,7 +84,9 @@ def merge_labels(system: Mapping[str, str], environment: Mapping[str, str], expl
         else:
             left_out.append(key)
     if left_out:
-        _log.warning("aiobs: a session holds %d labels; left out from the environment: %s", MAX_LABELS, ", ".join(left_out))
+        _log.warning(
+            "aiobs: a session holds %d labels; left out from the environment: %s", MAX_LABELS, ", ".join(left_out)
+        )
     return merged
 
 
@@ -134,4 +138,8 @@ def _encodable(text: str) -> bool:
 
 def _clean(text: str) -> str:
     """Environment bytes that are not UTF-8 arrive as lone surrogates (os.fsdecode); show them as U+FFFD."""
-    return text.encode("utf-8", "replace").decode() if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return (
+        text.encode("utf-8", "replace").decode()
+        if text.isascii()
+        else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    )

@@ -67,7 +67,9 @@ def _report(function: Callable[..., Any], error: Exception) -> None:
     _reporting.active = True
     with suppress(Exception):  # a logging handler or filter of the program's may itself raise
         # Type and place only: the text of an exception may hold a prompt or a key.
-        _log.warning("aiobs: %s; telemetry of this step is lost, the program is not affected (%s)", cause, _where(error))
+        _log.warning(
+            "aiobs: %s; telemetry of this step is lost, the program is not affected (%s)", cause, _where(error)
+        )
     _reporting.active = False
 
 

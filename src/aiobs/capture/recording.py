@@ -238,7 +238,8 @@ class Recording:
         call, attributes = self.call, Attributes()
         content = guarded(self._content_to_export) if self._content else None
         for hook in self.telemetry.hooks:
-            call.attributes.update(guarded(hook.finish, call) or {})
+            if (added := guarded(hook.finish, call)) is not None:
+                call.attributes.update(added)
         if self.span.is_recording():
             attributes = guarded(self._span_attributes, content) or {}
             guarded(self.span.set_attributes, attributes)
@@ -305,9 +306,7 @@ class Recording:
         parent = getattr(span, "parent", None)
         guarded(sink.put, identity.span_id, self.call)
         guarded(span.end, end_ns)
-        guarded(
-            sink.settle, identity.span_id, identity.trace_id, parent.span_id if parent else None, self.session.id
-        )
+        guarded(sink.settle, identity.span_id, identity.trace_id, parent.span_id if parent else None, self.session.id)
 
 
 def _snapshot(kwargs: dict[str, Any]) -> dict[str, Any]:

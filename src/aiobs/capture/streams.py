@@ -32,6 +32,8 @@ class Tap:
         self.recording = recording
         self.response = Response()
         self.last_at = perf_counter_ns()
+        self.reading = False
+        self.closed_while_reading = False
         self._shadowed: list[tuple[Any, str]] = []
         self._loop = _running_loop()
         deferred.opened(self)
@@ -58,9 +60,9 @@ class Tap:
         self.recording.exhaust(self.response, perf_counter_ns())
 
     def failed(self, error: BaseException) -> None:
-        """Reading raised; a generator that is closed from outside was broken off, not failed."""
+        """Reading raised; a stream that was closed meanwhile was broken off, not failed."""
         self._release()
-        if isinstance(error, GeneratorExit):
+        if self.closed_while_reading or isinstance(error, GeneratorExit):
             self.recording.abandon(self.response, self.last_at)
         else:
             self.recording.fail(error, self.response)
@@ -83,12 +85,18 @@ class Tap:
                 self.shadow(http_response, name, partial(self._close, original, _root(type(http_response))))
 
     def _close(self, original: Callable[[], Any], http_package: str) -> Any:
-        """A generator of the SDK or of its HTTP library closes when it is read to its end, or is being collected."""
+        """Tell the program's closing from the SDK's own.
+
+        A generator of the SDK or of its HTTP library closes when it is read to its end, or is being collected; the
+        async SDK also closes while it drains what follows the last chunk. What reading comes to, reading says.
+        """
         frame = sys._getframe(1)
         internal = frame.f_code.co_flags & _GENERATOR and (
             frame.f_globals.get("__name__", "").partition(".")[0] in (http_package, *self.recording.provider.packages)
         )
-        if not internal:
+        if self.reading:
+            self.closed_while_reading = not internal
+        elif not internal:
             guarded(self.abandon)
         return original()
 
@@ -184,14 +192,18 @@ class Chunks:
         return self
 
     def __next__(self) -> Any:
+        tap = self._tap
+        tap.reading = True
         try:
             chunk = self._next()
         except StopIteration:
-            guarded(self._tap.exhausted)
+            guarded(tap.exhausted)
             raise
         except BaseException as error:
-            guarded(self._tap.failed, error)
+            guarded(tap.failed, error)
             raise
+        finally:
+            tap.reading = False
         guarded(self._feed, chunk)
         return chunk
 
@@ -217,14 +229,18 @@ class AsyncChunks:
         return self
 
     async def __anext__(self) -> Any:
+        tap = self._tap
+        tap.reading = True
         try:
             chunk = await self._next()
         except StopAsyncIteration:
-            guarded(self._tap.exhausted)
+            guarded(tap.exhausted)
             raise
         except BaseException as error:
-            guarded(self._tap.failed, error)
+            guarded(tap.failed, error)
             raise
+        finally:
+            tap.reading = False
         guarded(self._feed, chunk)
         return chunk
 

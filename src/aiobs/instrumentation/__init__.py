@@ -32,7 +32,9 @@ def _patches() -> dict[str, tuple[Provider, tuple[Patch, ...]]]:
     return {
         provider.name: (
             provider,
-            tuple(Patch(provider, operation, method) for operation in provider.operations for method in operation.methods),
+            tuple(
+                Patch(provider, operation, method) for operation in provider.operations for method in operation.methods
+            ),
         )
         for provider in providers
     }

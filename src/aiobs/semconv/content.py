@@ -64,7 +64,9 @@ def _bounded(messages: list[Message], part: int, whole: int) -> list[Message]:
         return messages
     if size > whole:
         part = max(SMALLEST_CUT, min(part, whole // (2 * max(1, len(messages)))))
-    cut: list[Message] = [{**message, "parts": [_cut_part(item, part) for item in message["parts"]]} for message in messages]
+    cut: list[Message] = [
+        {**message, "parts": [_cut_part(item, part) for item in message["parts"]]} for message in messages
+    ]
     room = whole // (part + 256)
     return cut if size <= whole or len(cut) <= room else _newest(cut, room)
 

@@ -204,7 +204,12 @@ def _parts(choice: Choice) -> list[Part]:
 
 def tool_call_part(tool: ToolCall) -> Part:
     """A tool call as a message part; arguments that are JSON text become the value they spell."""
-    return {"type": "tool_call", "id": tool.id, "name": tool.name, "arguments": parsed_arguments("".join(tool.arguments))}
+    return {
+        "type": "tool_call",
+        "id": tool.id,
+        "name": tool.name,
+        "arguments": parsed_arguments("".join(tool.arguments)),
+    }
 
 
 def parsed_arguments(text: str) -> Any:

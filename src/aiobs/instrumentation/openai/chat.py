@@ -126,7 +126,12 @@ def _tool_call_part(call: Any) -> Part:
         arguments = parsed_arguments(arguments)
     else:
         arguments = _get(function, "input")
-    return {"type": "tool_call", "id": _get(call, "id"), "name": str(_get(function, "name") or ""), "arguments": arguments}
+    return {
+        "type": "tool_call",
+        "id": _get(call, "id"),
+        "name": str(_get(function, "name") or ""),
+        "arguments": arguments,
+    }
 
 
 def _tool(item: Any) -> Tool | None:
@@ -179,7 +184,10 @@ def _error_in_answer(error: Any) -> Failure | None:
 def _usage(usage: CompletionUsage | Any) -> Usage | None:
     if usage is None:
         return None
-    prompt, completion = getattr(usage, "prompt_tokens_details", None), getattr(usage, "completion_tokens_details", None)
+    prompt, completion = (
+        getattr(usage, "prompt_tokens_details", None),
+        getattr(usage, "completion_tokens_details", None),
+    )
     return Usage(
         input=_count(usage, "prompt_tokens"),
         output=_count(usage, "completion_tokens"),
@@ -221,17 +229,22 @@ def fold_chunk(response: Response, chunk: ChatCompletionChunk | Any) -> None:
     if choices and len(choices) == 1:
         choice = choices[0]
         known = response.choices.get(0)
-        if known is not None and choice.index == 0 and choice.finish_reason is None and _is_text_only(choice, chunk):
-            known.text.append(choice.delta.content)
+        if (
+            known is not None
+            and choice.index == 0
+            and choice.finish_reason is None
+            and type(text := choice.delta.content) is str
+            and _has_no_more(choice, chunk)
+        ):
+            known.text.append(text)
             return
     _fold_other(response, chunk)
 
 
-def _is_text_only(choice: ChunkChoice, chunk: ChatCompletionChunk) -> bool:
+def _has_no_more(choice: ChunkChoice, chunk: ChatCompletionChunk) -> bool:
     delta = choice.delta
     return (
-        type(delta.content) is str
-        and delta.tool_calls is None
+        delta.tool_calls is None
         and delta.role is None
         and delta.refusal is None
         and chunk.usage is None

@@ -21,7 +21,7 @@ def shape_of(result: Any) -> Shape:
 
 
 @cache
-def _shape_of_class(cls: type) -> Shape:
+def _shape_of_class(cls: type[object]) -> Shape:
     for base in cls.__mro__:
         if base.__module__.partition(".")[0] == "openai" and base.__name__ in _SHAPES:
             return _SHAPES[base.__name__]
