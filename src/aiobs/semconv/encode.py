@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Any
 
 from opentelemetry.util.types import AttributeValue
@@ -123,19 +124,23 @@ def _write_response(call: Call, attributes: Attributes) -> None:
     response = call.response
     if response is None:
         return
-    for key, value in (
-        (names.RESPONSE_ID, response.id),
-        (names.RESPONSE_MODEL, response.model),
-        (names.SERVICE_TIER, response.service_tier),
-        (names.SYSTEM_FINGERPRINT, response.system_fingerprint),
-        (names.REQUEST_ID, response.request_id),
-    ):
-        if isinstance(value, str) and value:
+    for key, value in zip(_IDENTITY_NAMES, _identity(response), strict=True):
+        if value and type(value) is str:
             attributes[key] = clean_text(value)
     if response.finish_reasons:
-        attributes[names.FINISH_REASONS] = tuple(finish_reason(reason) for reason in response.finish_reasons)
+        attributes[names.FINISH_REASONS] = tuple(map(finish_reason, response.finish_reasons))
     if response.usage is not None:
         _write_usage(response.usage, attributes)
+
+
+_identity = attrgetter("id", "model", "service_tier", "system_fingerprint", "request_id")
+_IDENTITY_NAMES = (
+    names.RESPONSE_ID,
+    names.RESPONSE_MODEL,
+    names.SERVICE_TIER,
+    names.SYSTEM_FINGERPRINT,
+    names.REQUEST_ID,
+)
 
 
 def finish_reason(reason: Any) -> str:
@@ -144,23 +149,29 @@ def finish_reason(reason: Any) -> str:
 
 
 def _write_usage(usage: Usage, attributes: Attributes) -> None:
-    for key, value in (
-        (names.INPUT_TOKENS, usage.input),
-        (names.OUTPUT_TOKENS, usage.output),
-        (names.CACHE_READ_TOKENS, usage.cache_read),
-        (names.CACHE_WRITE_TOKENS, usage.cache_write),
-        (names.REASONING_TOKENS, usage.reasoning),
-    ):
+    for key, value in zip(_USAGE_NAMES, _counts(usage), strict=True):
         if value is not None:
             attributes[key] = value
-    for (modality, kind), value in usage.split.items():
-        attributes[_SPLIT_NAMES[kind].format(modality)] = value
+    for share, value in usage.split.items():
+        attributes[_SPLIT_NAMES[share]] = value
 
 
+_counts = attrgetter("input", "output", "cache_read", "cache_write", "reasoning")
+_USAGE_NAMES = (
+    names.INPUT_TOKENS,
+    names.OUTPUT_TOKENS,
+    names.CACHE_READ_TOKENS,
+    names.CACHE_WRITE_TOKENS,
+    names.REASONING_TOKENS,
+)
 _SPLIT_NAMES = {
-    "input": "gen_ai.usage.{}.input_tokens",
-    "output": "gen_ai.usage.{}.output_tokens",
-    "cache_read": "gen_ai.usage.{}.cache_read.input_tokens",
+    (modality, kind): f"gen_ai.usage.{modality}.{name}"
+    for modality in ("text", "image", "audio")
+    for kind, name in (
+        ("input", "input_tokens"),
+        ("output", "output_tokens"),
+        ("cache_read", "cache_read.input_tokens"),
+    )
 }
 
 

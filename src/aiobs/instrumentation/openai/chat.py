@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from aiobs.call import Call, Choice, Failure, Message, Part, Prompt, Request, Response, Tool, ToolCall, Usage
+from aiobs.instrumentation.openai.fields import count, fields_of
 from aiobs.instrumentation.openai.media import audio_part, file_part, image_part
 from aiobs.semconv.encode import parsed_arguments
 
@@ -184,30 +185,26 @@ def _error_in_answer(error: Any) -> Failure | None:
 def _usage(usage: CompletionUsage | Any) -> Usage | None:
     if usage is None:
         return None
-    prompt, completion = (
-        getattr(usage, "prompt_tokens_details", None),
-        getattr(usage, "completion_tokens_details", None),
-    )
+    counts = fields_of(usage)
+    prompt = fields_of(counts.get("prompt_tokens_details"))
+    completion = fields_of(counts.get("completion_tokens_details"))
+    split = {}
+    for kind, details in (("input", prompt), ("output", completion)):
+        for name, modality in _MODALITIES:
+            if name in details and (tokens := count(details[name])) is not None:
+                split[modality, kind] = tokens
     return Usage(
-        input=_count(usage, "prompt_tokens"),
-        output=_count(usage, "completion_tokens"),
-        cache_read=_count(prompt, "cached_tokens"),
-        cache_write=_count(prompt, "cache_write_tokens"),
-        reasoning=_count(completion, "reasoning_tokens"),
-        split={
-            (modality, kind): tokens
-            for kind, details in (("input", prompt), ("output", completion))
-            if details is not None
-            for modality in ("text", "image", "audio")
-            if (tokens := _count(details, f"{modality}_tokens")) is not None
-        },
+        input=count(counts.get("prompt_tokens")),
+        output=count(counts.get("completion_tokens")),
+        cache_read=count(prompt.get("cached_tokens")),
+        cache_write=count(prompt.get("cache_write_tokens")),
+        reasoning=count(completion.get("reasoning_tokens")),
+        split=split,
         native=usage,
     )
 
 
-def _count(details: Any, name: str) -> int | None:
-    value = getattr(details, name, None)
-    return value if type(value) is int and 0 <= value < 2**63 else None
+_MODALITIES = (("text_tokens", "text"), ("image_tokens", "image"), ("audio_tokens", "audio"))
 
 
 def read_choices(result: ChatCompletion | Any) -> dict[int, Choice]:

@@ -17,7 +17,8 @@ _SHAPES = {
 
 def shape_of(result: Any) -> Shape:
     """An answer, a stream, or a raw response, also for subclasses that a program made."""
-    return _shape_of_class(type(result))
+    cls: type[object] = type(result)
+    return _shape_of_class(cls)
 
 
 @cache

@@ -1,0 +1,20 @@
+"""The command line: one file per command."""
+
+from __future__ import annotations
+
+import typer
+
+from aiobs.cli.recover import recover
+
+app = typer.Typer(name="aiobs", help="Observability for programs that call language models.", no_args_is_help=True)
+app.command()(recover)
+
+
+@app.callback()
+def _root() -> None:
+    """Keeps the commands' names even while there is only one."""
+
+
+def main() -> None:
+    """Entry point of the ``aiobs`` script."""
+    app()

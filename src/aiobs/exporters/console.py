@@ -1,0 +1,198 @@
+"""A tree on the console: one per finished trace, for people.
+
+pipeline                                    1.24 s
+├── research                                 820 ms
+│   ├── ◆ chat gpt-4o-mini   250 → 120 tokens   410 ms
+│   └── search_docs                             2 ms
+└── ✗ chat gpt-5         openai.NotFoundError    90 ms
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import IO, TYPE_CHECKING, Any
+
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+
+from aiobs.exporters.registry import Pipelines
+from aiobs.semconv import names
+
+if TYPE_CHECKING:
+    from rich.text import Text
+    from rich.tree import Tree
+
+MAX_TRACES = 256
+MAX_SPANS = 1000
+BAR_WIDTH = 16
+
+
+def pipelines() -> Pipelines:
+    """The tree on standard error, so that a program's own output stays what it is."""
+    return Pipelines(span_processors=(ConsoleTree(),))
+
+
+class ConsoleTree(SpanProcessor):
+    """Collects the spans of a trace and prints them as a tree when its root has ended.
+
+    Holds at most 256 unfinished traces of 1,000 spans; what is beyond is left out, and the tree says so.
+    """
+
+    def __init__(self, file: IO[str] | None = None) -> None:
+        self._file = file
+        self._traces: OrderedDict[int, list[ReadableSpan]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Nothing: a span is shown when it has ended."""
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Keep the span; print the trace if this was its local root."""
+        if span.context is None:
+            return
+        with self._lock:
+            spans = self._traces.setdefault(span.context.trace_id, [])
+            if len(spans) < MAX_SPANS or _is_root(span):
+                spans.append(span)
+            if not _is_root(span):
+                if len(self._traces) > MAX_TRACES:
+                    self._traces.popitem(last=False)
+                return
+            del self._traces[span.context.trace_id]
+        self._print(spans)
+
+    def _print(self, spans: Sequence[ReadableSpan]) -> None:
+        from rich.console import Console
+
+        Console(file=self._file or sys.stderr, highlight=False).print(render(spans))
+
+    def shutdown(self) -> None:
+        """Print what never got its root."""
+        with self._lock:
+            left = list(self._traces.values())
+            self._traces.clear()
+        for spans in left:
+            self._print(spans)
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Nothing waits but unfinished traces."""
+        return True
+
+
+def _is_root(span: ReadableSpan) -> bool:
+    return span.parent is None or span.parent.is_remote
+
+
+def render(spans: Sequence[ReadableSpan]) -> Tree:
+    """The tree of one trace: names, tokens, durations with bars that share the root's scale."""
+    from rich.tree import Tree
+
+    known = {span.context.span_id for span in spans if span.context}
+    children: dict[int | None, list[ReadableSpan]] = {}
+    for span in sorted(spans, key=lambda item: item.start_time or 0):
+        parent = span.parent.span_id if span.parent and span.parent.span_id in known else None
+        children.setdefault(parent, []).append(span)
+    roots = children.get(None, [])
+    first = min((span.start_time or 0 for span in roots), default=0)
+    scale = max((span.end_time or 0 for span in roots), default=0) - first or 1
+    width = max((_label(span, depth).cell_len + 4 * depth for span, depth in _walk(children)), default=0)
+    tree = Tree(_title(roots), guide_style="dim")
+    stack = [(span, tree, 1) for span in reversed(roots)]
+    while stack:
+        span, above, depth = stack.pop()
+        line = _line(span, width - 4 * depth, first, scale, depth)
+        branch = above.add(line)
+        below = children.get(span.context.span_id, []) if span.context else []
+        stack.extend((child, branch, depth + 1) for child in reversed(below))
+    return tree
+
+
+def _walk(children: dict[int | None, list[ReadableSpan]]) -> list[tuple[ReadableSpan, int]]:
+    found = []
+    stack = [(span, 1) for span in children.get(None, [])]
+    while stack:
+        span, depth = stack.pop()
+        found.append((span, depth))
+        below = children.get(span.context.span_id, []) if span.context else []
+        stack.extend((child, depth + 1) for child in below)
+    return found
+
+
+def _title(roots: Sequence[ReadableSpan]) -> Text:
+    from rich.text import Text
+
+    attributes: Any = (roots[0].attributes if roots else None) or {}
+    context = roots[0].context if roots else None
+    title = Text(str(attributes.get("session.name") or "trace"), style="bold")
+    if context is not None:
+        title.append(f"  trace {context.trace_id:032x}", style="dim")
+    return title
+
+
+def _label(span: ReadableSpan, depth: int) -> Text:
+    """What the span is: a model call has a mark, a failure a cross, and both have their facts."""
+    from rich.text import Text
+
+    attributes: Any = span.attributes or {}
+    label = Text()
+    failed = attributes.get(names.ERROR_TYPE)
+    if failed:
+        label.append("✗ ", style="bold red")
+    elif names.OPERATION in attributes:
+        label.append("◆ ", style="cyan")
+    label.append(span.name, style="red" if failed else "cyan" if names.OPERATION in attributes else "")
+    for fact in _facts(attributes):
+        label.append(f"  {fact}", style="dim")
+    if failed:
+        label.append(f"  {failed}", style="red")
+    return label
+
+
+def _facts(attributes: Any) -> list[str]:
+    facts = []
+    spent, made = attributes.get(names.INPUT_TOKENS), attributes.get(names.OUTPUT_TOKENS)
+    if spent is not None or made is not None:
+        facts.append(f"{_number(spent)} → {_number(made)} tokens")
+    if (first := attributes.get(names.TIME_TO_FIRST_CHUNK)) is not None:
+        facts.append(f"first chunk {_duration(int(first * 1e9))}")
+    if attributes.get(names.INCOMPLETE):
+        facts.append("incomplete")
+    if attributes.get(names.CANCELLED):
+        facts.append("cancelled")
+    return facts
+
+
+def _line(span: ReadableSpan, width: int, first: int, scale: int, depth: int) -> Text:
+    label = _label(span, depth)
+    started, ended = span.start_time or 0, span.end_time or 0
+    failed = names.ERROR_TYPE in (span.attributes or {})
+    label.append(" " * max(0, width - label.cell_len))
+    label.append(f"  {_duration(ended - started):>8}  ", style="bold")
+    label.append(_bar(started - first, ended - started, scale), style="red" if failed else "cyan")
+    return label
+
+
+def _bar(offset: int, length: int, scale: int) -> str:
+    """Where in the trace the span lies, on ``BAR_WIDTH`` cells."""
+    left = min(BAR_WIDTH - 1, max(0, round(offset / scale * BAR_WIDTH)))
+    cells = min(BAR_WIDTH - left, max(1, round(length / scale * BAR_WIDTH)))
+    return " " * left + "━" * cells
+
+
+def _duration(nanoseconds: int) -> str:
+    """``640 µs``, ``12 ms``, ``1.24 s``, ``2 min 05 s``."""
+    seconds = nanoseconds / 1e9
+    if seconds < 0.001:
+        return f"{seconds * 1e6:.0f} µs"
+    if seconds < 1:
+        return f"{seconds * 1e3:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.2f} s"
+    return f"{int(seconds // 60)} min {int(seconds % 60):02d} s"
+
+
+def _number(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else "?"

@@ -1,0 +1,25 @@
+"""Reading fields of SDK objects, of plain dicts and of JSON that a server sent, all alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def fields_of(item: Any) -> Mapping[str, Any]:
+    """The fields of a pydantic model (unknown ones included), a mapping or a ``JsonObject``; else none."""
+    if item is None:
+        return {}
+    if isinstance(item, dict):
+        return item
+    fields = getattr(item, "__dict__", None)
+    if fields is None:
+        to_dict = getattr(item, "to_dict", None)
+        return to_dict() if to_dict is not None else {}
+    extra = getattr(item, "__pydantic_extra__", None)
+    return {**fields, **extra} if extra else fields
+
+
+def count(value: Any) -> int | None:
+    """A number of tokens; anything else (a string, a negative or huge number) is None."""
+    return value if type(value) is int and 0 <= value < 2**63 else None
