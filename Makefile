@@ -1,0 +1,48 @@
+# One command for each thing. CI calls the same ones.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check fmt bench clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Create .venv and install everything into it (done by the others when needed)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "aiobs needs Python 3.11 or newer; call make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "Setting up $(VENV) (about a minute, once) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(RUN)/python -m pip install --quiet --upgrade pip
+	@$(RUN)/python -m pip install --quiet --progress-bar off --constraint constraints.txt --editable '.[all,dev]'
+	@touch $(STAMP)
+	@echo "Ready."
+
+demo: $(STAMP) ## Run the quickstart: one observed pipeline, offline (ARGS=--live talks to OpenAI)
+	@$(RUN)/python examples/quickstart.py $(ARGS)
+
+test: $(STAMP) ## Run all tests (ARGS='-k name' for some)
+	@$(RUN)/python -m pytest --numprocesses 2 $(ARGS)
+
+check: $(STAMP) ## ruff, mypy --strict, import contracts, the generated parts of the README
+	@$(RUN)/ruff check .
+	@$(RUN)/ruff format --check .
+	@$(RUN)/mypy
+	@$(RUN)/lint-imports
+	@$(RUN)/python scripts/readme.py --check
+
+fmt: $(STAMP) ## Format the code and write the generated parts of the README
+	@$(RUN)/ruff check --fix .
+	@$(RUN)/ruff format .
+	@$(RUN)/python scripts/readme.py --write
+
+bench: $(STAMP) ## Measure against the hand-written floor (ARGS=--quick for a first look)
+	@$(RUN)/python benchmarks/run.py $(ARGS)
+
+clean: ## Remove the environment and what tools leave behind
+	@rm -rf $(VENV) .venv-* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist
