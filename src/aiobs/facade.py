@@ -13,9 +13,7 @@ from aiobs.ambient.labels import (
     check_label,
     check_labels,
     check_total,
-    environment_labels,
-    merge_labels,
-    system_labels,
+    session_labels,
 )
 from aiobs.ambient.session import Session, current_session, leave_session, open_sessions
 from aiobs.errors import InvalidLabel, NoActiveSession
@@ -48,7 +46,7 @@ class Observer:
         if api_key is not None:
             _log.info("aiobs: api_key is ignored: sessions stay on this machine.")
         explicit = check_labels(labels, strict=resolve("labels_strict", labels_strict))
-        merged = merge_labels(system_labels(), environment_labels(), explicit)
+        merged = session_labels(explicit)
         if tracer_provider is not None or capture_content is not None:
             runtime.configure(tracer_provider=tracer_provider, capture_content=capture_content)
         return runtime.open_session(session_name, merged, dict(metadata or {})).id

@@ -27,7 +27,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
 from aiobs._version import __version__
-from aiobs.ambient.labels import system_labels
+from aiobs.ambient.labels import session_labels, system_labels
 from aiobs.ambient.otel import LabelsResourceDetector, StampingProcessor
 from aiobs.ambient.session import Session, enter_session, open_sessions, process_meta
 from aiobs.call import Call, FunctionCall
@@ -312,6 +312,4 @@ def _auto_configure() -> None:
         return
     configure(set_global=True)
     if session or "json" in exporters:
-        from aiobs.facade import observer
-
-        observer.observe(session if session not in ("", "auto", "1") else None)
+        open_session(session if session not in ("", "auto", "1") else None, session_labels({}), {})

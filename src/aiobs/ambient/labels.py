@@ -90,6 +90,11 @@ def merge_labels(
     return merged
 
 
+def session_labels(explicit: Mapping[str, str]) -> dict[str, str]:
+    """All labels of a new session; raises InvalidLabel if there are too many."""
+    return merge_labels(system_labels(), environment_labels(), explicit)
+
+
 def environment_labels(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """``AIOBS_LABEL_TEAM=x`` → ``{"team": "x"}``; values cut to 256 characters, invalid keys left out."""
     found = {}
