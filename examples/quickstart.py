@@ -1,4 +1,7 @@
-"""One session of a small pipeline: research → summarize → critique, observed from end to end.
+"""A first look at aiobs.
+
+One session of a small pipeline: research → summarize → critique, with a tool call, a stream and an
+error that the program handles.
 
 Runs offline against aiobs's provider simulator; ``--live`` talks to OpenAI with the key in ``OPENAI_API_KEY``.
 """
@@ -11,14 +14,22 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import openai
 
 from aiobs import configure, observe, observer
 
+if TYPE_CHECKING:
+    from aiobs.testing import Answer, Request
+
 MODEL = "gpt-4o-mini"
 RETIRED = "gpt-4-retired"
+SAID = {
+    '["': "An API is a contract: what one program may ask of another, how, and what comes back.",
+    "Summarize": "An API is the promise that one program makes to another about what it will do when asked.",
+    "What does": "It leaves out who keeps the promise: versions, errors and limits are part of the contract too.",
+}
 SEARCH = {
     "type": "function",
     "function": {
@@ -89,12 +100,24 @@ def provider(live: bool) -> Iterator[openai.OpenAI]:
     if live:
         yield openai.OpenAI()
         return
-    from aiobs.testing import Answer, Fault, Simulator
+    from aiobs.testing import Simulator
 
-    missing = Answer(fault=Fault(status=404, code="model_not_found", message=f"The model {RETIRED!r} does not exist."))
     with Simulator() as simulator:
-        simulator.on(lambda request: missing if request.json["model"] == RETIRED else None)
+        simulator.on(simulated)
         yield simulator.openai()
+
+
+def simulated(request: Request) -> Answer | None:
+    """What the simulator says in this demo; to what is not listed here it finds an answer by itself."""
+    from aiobs.testing import Answer, Fault
+
+    if request.json["model"] == RETIRED:
+        return Answer(fault=Fault(status=404, code="model_not_found", message=f"The model {RETIRED!r} does not exist."))
+    last = request.json["messages"][-1]
+    for start, text in SAID.items():
+        if str(last["content"]).startswith(start):
+            return Answer(text=text, fault=Fault(silence=0.12, chunk_delay=0.02))
+    return None
 
 
 def main() -> None:
@@ -109,11 +132,12 @@ def main() -> None:
     configure(exporters="console")
     observer.observe("quickstart", labels={"team": "ml-platform", "environment": "demo"})
     with provider(arguments.live) as client:
-        pipeline(client, arguments.question)
+        print(f"> {arguments.question}\n")
+        print(f"\n{pipeline(client, arguments.question)}\n")
     observer.end()
     path = observer.flush()
     print(f"\nObservability written to: {path}")
-    print("Next: open it, or run  python examples/quickstart.py 'Your question'  and watch the tree change.")
+    print("Next: put `from aiobs import observer; observer.observe()` into a program of yours, and see its calls.")
 
 
 if __name__ == "__main__":

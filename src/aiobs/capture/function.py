@@ -113,6 +113,7 @@ class Observe:
         self._blocks: list[Block] = []
 
     def __call__(self, function: F) -> F:
+        """Decorate a function, also one that is a classmethod or staticmethod already."""
         if isinstance(function, (classmethod, staticmethod)):
             return cast("F", type(function)(self(function.__func__)))
         return cast("F", _wrapped(function, _function_target(function, self._name, self._options)))

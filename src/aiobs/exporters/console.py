@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 MAX_TRACES = 256
 MAX_SPANS = 1000
 BAR_WIDTH = 16
+FILE_WIDTH = 160
+_DURATION_COLUMNS = 12
 
 
 def pipelines() -> Pipelines:
@@ -67,7 +69,10 @@ class ConsoleTree(SpanProcessor):
     def _print(self, spans: Sequence[ReadableSpan]) -> None:
         from rich.console import Console
 
-        Console(file=self._file or sys.stderr, highlight=False).print(render(spans))
+        console = Console(file=self._file or sys.stderr, highlight=False)
+        if not console.is_terminal:
+            console.width = FILE_WIDTH
+        console.print(render(spans, console.width))
 
     def shutdown(self) -> None:
         """Print what never got its root."""
@@ -86,8 +91,11 @@ def _is_root(span: ReadableSpan) -> bool:
     return span.parent is None or span.parent.is_remote
 
 
-def render(spans: Sequence[ReadableSpan]) -> Tree:
-    """The tree of one trace: names, tokens, durations with bars that share the root's scale."""
+def render(spans: Sequence[ReadableSpan], columns: int = FILE_WIDTH) -> Tree:
+    """The tree of one trace: names, tokens, durations with bars that share the root's scale.
+
+    Bars get what ``columns`` leave for them, and go first when there is nothing left.
+    """
     from rich.tree import Tree
 
     known = {span.context.span_id for span in spans if span.context}
@@ -98,12 +106,14 @@ def render(spans: Sequence[ReadableSpan]) -> Tree:
     roots = children.get(None, [])
     first = min((span.start_time or 0 for span in roots), default=0)
     scale = max((span.end_time or 0 for span in roots), default=0) - first or 1
-    width = max((_label(span, depth).cell_len + 4 * depth for span, depth in _walk(children)), default=0)
+    width = max((_label(span).cell_len + 4 * depth for span, depth in _walk(children)), default=0)
+    bars = max(0, min(BAR_WIDTH, columns - width - _DURATION_COLUMNS))
     tree = Tree(_title(roots), guide_style="dim")
     stack = [(span, tree, 1) for span in reversed(roots)]
     while stack:
         span, above, depth = stack.pop()
-        line = _line(span, width - 4 * depth, first, scale, depth)
+        line = _line(span, width - 4 * depth)
+        line.append(_bar(span, first, scale, bars), style="red" if _failed(span) else "cyan")
         branch = above.add(line)
         below = children.get(span.context.span_id, []) if span.context else []
         stack.extend((child, branch, depth + 1) for child in reversed(below))
@@ -132,7 +142,7 @@ def _title(roots: Sequence[ReadableSpan]) -> Text:
     return title
 
 
-def _label(span: ReadableSpan, depth: int) -> Text:
+def _label(span: ReadableSpan) -> Text:
     """What the span is: a model call has a mark, a failure a cross, and both have their facts."""
     from rich.text import Text
 
@@ -165,20 +175,25 @@ def _facts(attributes: Any) -> list[str]:
     return facts
 
 
-def _line(span: ReadableSpan, width: int, first: int, scale: int, depth: int) -> Text:
-    label = _label(span, depth)
-    started, ended = span.start_time or 0, span.end_time or 0
-    failed = names.ERROR_TYPE in (span.attributes or {})
+def _line(span: ReadableSpan, width: int) -> Text:
+    label = _label(span)
+    label.no_wrap, label.overflow = True, "ellipsis"
     label.append(" " * max(0, width - label.cell_len))
-    label.append(f"  {_duration(ended - started):>8}  ", style="bold")
-    label.append(_bar(started - first, ended - started, scale), style="red" if failed else "cyan")
+    label.append(f"  {_duration((span.end_time or 0) - (span.start_time or 0)):>8}  ", style="bold")
     return label
 
 
-def _bar(offset: int, length: int, scale: int) -> str:
-    """Where in the trace the span lies, on ``BAR_WIDTH`` cells."""
-    left = min(BAR_WIDTH - 1, max(0, round(offset / scale * BAR_WIDTH)))
-    cells = min(BAR_WIDTH - left, max(1, round(length / scale * BAR_WIDTH)))
+def _failed(span: ReadableSpan) -> bool:
+    return names.ERROR_TYPE in (span.attributes or {})
+
+
+def _bar(span: ReadableSpan, first: int, scale: int, columns: int) -> str:
+    """Where in the trace the span lies, on so many cells."""
+    if columns <= 0:
+        return ""
+    started, ended = span.start_time or 0, span.end_time or 0
+    left = min(columns - 1, max(0, round((started - first) / scale * columns)))
+    cells = min(columns - left, max(1, round((ended - started) / scale * columns)))
     return " " * left + "━" * cells
 
 

@@ -69,9 +69,7 @@ class Journal:
         if os.getpid() != self._pid:
             self._begin()  # a forked child: the lock and the segment are the parent's
         with self._lock:
-            if self._backlog and not self._retry():
-                self._keep(line)
-            elif not self._write(line):
+            if not (self._retry() and self._write(line)):
                 self._keep(line)
 
     def retry(self) -> None:

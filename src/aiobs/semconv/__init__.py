@@ -1,1 +1,1 @@
-"""How a call is written on signals: names, encoding, metrics, events; the GenAI registry and message schemas as data."""
+"""How a call is written on signals: names, encoding, metrics; the registries and message schemas as data."""

@@ -14,7 +14,8 @@ from enum import Enum
 from typing import Any
 
 from opentelemetry.util.types import AttributeValue
-from pydantic_core import PydanticSerializationError, to_json as _to_json
+from pydantic_core import PydanticSerializationError
+from pydantic_core import to_json as _to_json
 
 MAX_DEPTH = 32
 SENTINELS = frozenset({"NotGiven", "Omit"})

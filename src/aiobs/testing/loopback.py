@@ -45,7 +45,7 @@ class Exchange(BaseHTTPRequestHandler):
         length = int(self.headers.get("content-length") or 0)
         self.server.respond(self, self.rfile.read(length))
 
-    do_POST = do_PUT = do_DELETE = do_PATCH = do_GET  # noqa: N815
+    do_POST = do_PUT = do_DELETE = do_PATCH = do_GET
 
     def send_whole(self, status: int, headers: dict[str, str], body: bytes) -> None:
         """Status, headers and a body of known length."""

@@ -25,7 +25,7 @@ class InMemoryTelemetry:
         self.tracer_provider.add_span_processor(SimpleSpanProcessor(self._span_exporter))
         self._metric_reader = InMemoryMetricReader()
         self.meter_provider = MeterProvider([self._metric_reader], shutdown_on_exit=False)
-        self._log_exporter = InMemoryLogRecordExporter()
+        self._log_exporter = InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]  # the SDK left it untyped
         self.logger_provider = LoggerProvider(shutdown_on_exit=False)
         self.logger_provider.add_log_record_processor(SimpleLogRecordProcessor(self._log_exporter))
 

@@ -165,10 +165,11 @@ def filled_in(answer: Answer, asked: Mapping[str, Any]) -> Answer:
 def _tool_to_call(asked: Mapping[str, Any]) -> tuple[str, Any] | None:
     """The tool that is forced, or the first on offer, unless its result is there already."""
     tools, choice = asked.get("tools"), asked.get("tool_choice")
-    messages = asked["messages"]
+    messages: list[dict[str, Any]] = asked["messages"]
     if not tools or choice == "none" or messages[-1].get("role") == "tool":
         return None
-    forced = choice.get("function", choice.get("custom", {})).get("name") if isinstance(choice, dict) else None
+    named = choice if isinstance(choice, dict) else {}
+    forced = (named.get("function") or named.get("custom") or {}).get("name")
     for tool in tools:
         described = tool.get(tool.get("type", "function"), {})
         if forced in (None, described.get("name")):

@@ -123,10 +123,7 @@ _MEDIA = {"image_url": image_part, "input_audio": audio_part, "file": file_part}
 def _tool_call_part(call: Any) -> Part:
     function = _get(call, "function") or _get(call, "custom")
     arguments = _get(function, "arguments")
-    if isinstance(arguments, str):
-        arguments = parsed_arguments(arguments)
-    else:
-        arguments = _get(function, "input")
+    arguments = parsed_arguments(arguments) if isinstance(arguments, str) else _get(function, "input")
     return {
         "type": "tool_call",
         "id": _get(call, "id"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Hashable
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from aiobs.capture.provider import Shape
 
@@ -17,13 +19,12 @@ _SHAPES = {
 
 def shape_of(result: Any) -> Shape:
     """An answer, a stream, or a raw response, also for subclasses that a program made."""
-    cls: type[object] = type(result)
-    return _shape_of_class(cls)
+    return _shape_of_class(type(result))
 
 
 @cache
-def _shape_of_class(cls: type[object]) -> Shape:
-    for base in cls.__mro__:
+def _shape_of_class(cls: Hashable) -> Shape:
+    for base in inspect.getmro(cast("type", cls)):
         if base.__module__.partition(".")[0] == "openai" and base.__name__ in _SHAPES:
             return _SHAPES[base.__name__]
     return Shape.VALUE
