@@ -1,16 +1,37 @@
-"""What holds for every test: failures of ours are loud, nothing leaks from one test into the next."""
+"""What holds for every test: failures of ours are loud, every span ends once, nothing leaks into the next test."""
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.context import get_current
+from opentelemetry.context import Context, get_current
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
-from aiobs.capture import guard
+from aiobs.capture import guard, telemetry
 from aiobs.facade import observer
+from aiobs.instrumentation import Instrumentor
+from aiobs.testing import InMemoryTelemetry, Simulator
+
+
+class Ledger(SpanProcessor):
+    """Which spans started and which ended."""
+
+    def __init__(self) -> None:
+        self.open: dict[int, str] = {}
+        self.ended: set[int] = set()
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        self.open[span.get_span_context().span_id] = span.name
+
+    def on_end(self, span: ReadableSpan) -> None:
+        assert span.context is not None
+        assert span.context.span_id not in self.ended, f"{span.name} ended twice"
+        self.ended.add(span.context.span_id)
+        self.open.pop(span.context.span_id, None)
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +42,9 @@ def loud_guard(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.fixture(autouse=True)
-def clean_process(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def clean_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, caplog: pytest.LogCaptureFixture
+) -> Iterator[None]:
     """Each test has its own working directory and environment, and leaves no session, patch, span or context behind."""
     for variable in list(os.environ):
         if variable.startswith(("AIOBS_", "OTEL_", "LLM_OBS_", "OPENAI_")) and variable != "AIOBS_CASSETTES":
@@ -30,4 +53,36 @@ def clean_process(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Temp
     yield
     monkeypatch.setattr(guard, "loud", False)
     observer.reset()
+    telemetry.reset()
     assert trace.get_current_span(get_current()) is trace.INVALID_SPAN, "a span is still current"
+    ours = [record for record in caplog.get_records("call") if record.name.startswith("opentelemetry.sdk.trace")]
+    assert not ours, f"the SDK complains: {[record.getMessage() for record in ours]}"
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    """A provider on this machine."""
+    with Simulator() as running:
+        yield running
+
+
+@pytest.fixture
+def signals() -> Iterator[InMemoryTelemetry]:
+    """Providers in memory; afterwards, every span that started has ended, once."""
+    with InMemoryTelemetry() as pipeline:
+        ledger = Ledger()
+        pipeline.tracer_provider.add_span_processor(ledger)
+        yield pipeline
+        guard.loud = False
+        from aiobs.capture import deferred
+
+        deferred.settle_all()
+        assert not ledger.open, f"never ended: {sorted(ledger.open.values())}"
+
+
+@pytest.fixture
+def instrumented(signals: InMemoryTelemetry) -> InMemoryTelemetry:
+    """The SDKs instrumented into ``signals``, content off."""
+    logging.getLogger("aiobs").propagate = True
+    Instrumentor(**signals.providers).instrument()
+    return signals

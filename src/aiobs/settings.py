@@ -94,7 +94,7 @@ def _as_text(value: Any) -> str:
 
 
 class Option(NamedTuple):
-    """One row of the table; ``keyword`` is empty where only the variable exists, ``variable`` where only the keyword."""
+    """One row; ``keyword`` is empty where there is only the variable, ``variable`` where there is only the keyword."""
 
     keyword: str
     variable: str
@@ -118,7 +118,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("", "AIOBS_ATEXIT", True, "Write the session file at exit when a session is still open.", as_switch),
     Option("", "AIOBS_EXIT_TIMEOUT", 2.0, "Seconds that the exit of the process may wait for exporters.", as_seconds),
     Option("", "AIOBS_LABEL_<KEY>", None, "A session label from the environment; an explicit label wins.", _as_text),
-    Option("", "AIOBS_HOSTNAME", None, "Value of the label aiobs_hostname instead of the machine's; `off` leaves it out.",
+    Option("", "AIOBS_HOSTNAME", None, "The label aiobs_hostname instead of the machine's; `off` leaves it out.",
            _as_text),
     Option("labels_strict", "AIOBS_LABELS_STRICT", True, "An invalid label raises; 0: it is dropped with a warning.",
            as_switch),

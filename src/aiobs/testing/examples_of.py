@@ -9,7 +9,7 @@ _PLAIN = {"string": "text", "number": 1.5, "integer": 1, "boolean": True, "null"
 
 
 def example_of(schema: Any, text: str = "text", root: Any = None, depth: int = 0) -> Any:
-    """A value that fits; strings are ``text`` unless the schema says otherwise. ``$ref`` within the schema is followed."""
+    """A value that fits; strings are ``text`` unless the schema says otherwise; ``$ref`` is followed within it."""
     if not isinstance(schema, Mapping) or depth > 8:
         return text
     root = schema if root is None else root

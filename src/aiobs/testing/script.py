@@ -38,8 +38,8 @@ class Fault:
     ``status``: an error answer with the provider's error body (``code``, ``message``, ``retry_after`` seconds) ·
     ``silence``: seconds before anything is sent · ``chunk_delay``: seconds before each chunk · ``cut_after``: the
     connection closes after that many chunks · ``error_after``: an error event after that many chunks ·
-    ``malformed``: the body (or the chunk after ``error_after`` ones) is no JSON · ``padding``: that many characters more
-    text · ``content_type``: instead of the right one · ``gate``: chunks wait for it.
+    ``malformed``: the body, or the second chunk, is no JSON · ``padding``: that many characters more text ·
+    ``content_type``: instead of the right one · ``gate``: chunks wait for it.
     """
 
     status: int | None = None

@@ -1,4 +1,4 @@
-"""The provider simulator: a loopback server that speaks the providers' wire formats, deterministically, faults included.
+"""The provider simulator: a loopback server that speaks the providers' wire formats, and goes wrong as told.
 
 Wire formats are the modules ``wire_*`` beside this file: adding one edits nothing else.
 """
@@ -27,8 +27,8 @@ Rule = Callable[[Request], Script | None]
 class Wire:
     """One provider's wire format.
 
-    ``answers`` says whether a path is this wire's; ``reply`` turns a request and an Answer into bytes; ``error`` makes the
-    provider's error body; ``clients`` are factories of ready clients by name, given the simulator's origin.
+    ``answers`` says whether a path is this wire's; ``reply`` turns a request and an Answer into bytes; ``error`` makes
+    the provider's error body; ``clients`` are factories of ready clients by name, given the simulator's origin.
     """
 
     name: str
