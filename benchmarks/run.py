@@ -95,7 +95,9 @@ def main() -> None:
     results = [result_of(scenario, samples[scenario.key]) for scenario in SCENARIOS]
     print(table(results))
     if arguments.json:
-        arguments.json.write_text(json.dumps([as_record(result) for result in results], indent=2, ensure_ascii=False) + "\n", "utf-8")
+        arguments.json.write_text(
+            json.dumps([as_record(result) for result in results], indent=2, ensure_ascii=False) + "\n", "utf-8"
+        )
 
 
 # Measuring

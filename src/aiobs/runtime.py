@@ -96,7 +96,7 @@ def configure(
     capture = resolve("capture_content", capture_content)
     names = _exporter_names(exporters)
     with _runtime.lock:
-        provider = tracer_provider or _program_provider() or _own_provider()
+        provider = tracer_provider or _chosen_provider() or _program_provider() or _own_provider()
         is_new = provider is not _runtime.provider
         _runtime.provider = provider
         _attach(provider)
@@ -125,6 +125,12 @@ def has_otlp_endpoint() -> bool:
 def is_disabled() -> bool:
     """OTEL_SDK_DISABLED=true."""
     return os.environ.get(OTEL_SDK_DISABLED, "").strip().lower() == "true"
+
+
+def _chosen_provider() -> Any:
+    """The provider that somebody named to us before, or None."""
+    provider = telemetry.current().tracer_provider
+    return None if provider in _runtime.owned else provider
 
 
 def _program_provider() -> Any:

@@ -26,13 +26,13 @@ from aiobs.call import Callsite, FunctionCall
 from aiobs.capture import telemetry as pipeline
 from aiobs.capture.guard import guarded
 from aiobs.capture.reduce import DEFAULT_POLICY, REDACTED, SECRET_NAMES, reduced
+from aiobs.capture.suppression import is_suppressed
 from aiobs.errors import ConfigurationError, exception_text, public_name, scrub
 from aiobs.semconv import names
 from aiobs.semconv.encode import Attributes, callsite_attributes
 from aiobs.semconv.serialise import attribute_value, clean_text, to_json
 
 F = TypeVar("F", bound=Callable[..., Any])
-_SUPPRESSED = "suppress_instrumentation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +258,7 @@ class FunctionRecording:
 def start(target: Target, args: tuple[Any, ...], kwargs: dict[str, Any]) -> FunctionRecording | None:
     """Begin to record a call of an observed function, or None when nothing would be recorded."""
     context = get_current()
-    if context.get(_SUPPRESSED):
+    if is_suppressed(context):
         return None
     telemetry = pipeline.current()
     enh_prompt_id = str(uuid.uuid4()) if target.enh_prompt else None

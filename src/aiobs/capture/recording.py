@@ -21,6 +21,7 @@ from aiobs.call import Call, Callsite, Choice, Failure, Prompt, Request, Respons
 from aiobs.capture import telemetry as pipeline
 from aiobs.capture.guard import guarded
 from aiobs.capture.provider import Operation, Provider
+from aiobs.capture.suppression import is_suppressed
 from aiobs.errors import scrub, stack_trace
 from aiobs.semconv import names
 from aiobs.semconv.content import Content, content_of
@@ -28,7 +29,6 @@ from aiobs.semconv.encode import Attributes, end_attributes, exception_attribute
 from aiobs.semconv.serialise import attribute_value, clean_text
 
 _ACTIVE = create_key("aiobs-active-recording")
-_SUPPRESSED = "suppress_instrumentation"
 SENTINELS = frozenset({"NotGiven", "Omit"})
 
 
@@ -38,7 +38,7 @@ def start(
     """Begin to record a call, or None when nothing would be recorded or somebody already records this call."""
     context = get_current()
     client = provider.client_of(instance)
-    if context.get(_SUPPRESSED) or _is_recorded(context, client, operation):
+    if is_suppressed(context) or _is_recorded(context, client, operation):
         return None
     telemetry = pipeline.current()
     server = guarded(provider.server_of, client) or Server(provider.name, None, None)
@@ -231,6 +231,8 @@ class Recording:
         response.finish_reasons = reasons or response.finish_reasons or ["error"]
         if None in reasons:
             self.call.incomplete = True
+        if not self._content:
+            response.choices = {}
 
     # Writing it down.
 

@@ -9,9 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from pydantic_core import from_json
-
-from aiobs.exporters.journal import Segment, lines
+from aiobs.exporters.journal import Segment, lines, parsed
 
 FORMAT_VERSION = 1
 _PLACES = {"event": "events", "function": "function_events"}
@@ -95,7 +93,7 @@ class Fold:
         if file is None:
             file = self._open[entry.source] = self._files.enter_context(entry.source.open("rb"))
         file.seek(entry.offset)
-        value: dict[str, Any] = from_json(file.read(entry.length))[entry.kind]
+        value: dict[str, Any] = parsed(file.read(entry.length))[entry.kind]
         return value
 
     def close(self) -> None:

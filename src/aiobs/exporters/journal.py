@@ -6,6 +6,7 @@ moment leave whole lines, but for at most one at the end. What a full disk refus
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import threading
@@ -144,13 +145,22 @@ def _values(path: Path) -> Iterator[tuple[int, int, dict[str, Any]]]:
     with path.open("rb") as file:
         for raw in file:
             if raw.endswith(b"\n"):
-                try:
-                    value = from_json(raw)
-                except ValueError:
-                    value = None
+                value = parsed(raw)
                 if isinstance(value, dict):
                     yield offset, len(raw), value
             offset += len(raw)
+
+
+def parsed(raw: bytes) -> Any:
+    """A line as a value, None for what is no JSON; the fast parser gives up on deep nesting, the other one does not."""
+    try:
+        return from_json(raw)
+    except ValueError:
+        pass
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
 
 
 def process_start(pid: int) -> int | None:

@@ -135,7 +135,8 @@ def _reason(available: bool, patches: tuple[Patch, ...]) -> str:
         return "not installed"
     if not any(patch.active for patch in patches):
         return "not instrumented"
-    if all(patch.state == "absent" for patch in patches):
+    looked_at = [patch for patch in patches if patch.state != "waiting"]
+    if looked_at and all(patch.state == "absent" for patch in looked_at):
         return "none of its known methods exists in this version"
     return _WAITING
 

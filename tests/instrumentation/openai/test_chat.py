@@ -76,7 +76,10 @@ def test_a_call_is_one_client_span_with_everything_the_answer_carries(simulator:
         "gen_ai.usage.audio.output_tokens": 20,
     }
     assert span.attributes["server.port"] == int(simulator.origin.rpartition(":")[2])
-    assert span.attributes["code.function.name"] == test_a_call_is_one_client_span_with_everything_the_answer_carries.__name__
+    assert (
+        span.attributes["code.function.name"]
+        == test_a_call_is_one_client_span_with_everything_the_answer_carries.__name__
+    )
     assert span.attributes["code.file.path"] == __file__
     assert span.instrumentation_scope.name == "aiobs"
     assert span.instrumentation_scope.schema_url == "https://opentelemetry.io/schemas/gen-ai-dev/1.42.0-dev"

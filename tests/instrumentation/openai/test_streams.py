@@ -292,7 +292,9 @@ async def test_an_async_helper_that_is_never_entered_makes_no_span(simulator: Si
 
 def test_concurrent_streams_do_not_mix(simulator: Simulator, instrumented) -> None:
     """State is per call."""
-    simulator.on(lambda request: __import__("aiobs.testing").testing.Answer(text=request.json["messages"][0]["content"]))
+    simulator.on(
+        lambda request: __import__("aiobs.testing").testing.Answer(text=request.json["messages"][0]["content"])
+    )
     client = simulator.openai()
 
     def run(number: int) -> None:

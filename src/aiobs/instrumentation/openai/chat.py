@@ -163,10 +163,11 @@ def read_response(result: ChatCompletion | Any) -> Response:
 
 
 def _read_identity(response: Response, source: Any) -> None:
-    response.id = getattr(source, "id", None) or response.id
-    response.model = getattr(source, "model", None) or response.model
-    response.service_tier = getattr(source, "service_tier", None) or response.service_tier
-    response.system_fingerprint = getattr(source, "system_fingerprint", None) or response.system_fingerprint
+    """Of the chunks of a stream some have empty ids; other servers send other types."""
+    for name in ("id", "model", "service_tier", "system_fingerprint"):
+        value = getattr(source, name, None)
+        if value and type(value) is str:
+            setattr(response, name, value)
 
 
 def _error_in_answer(error: Any) -> Failure | None:
@@ -289,9 +290,9 @@ def _fold_tool_call(choice: Choice, call: Any, position: int) -> None:
 
 
 def _fold_function(known: ToolCall, function: Any) -> None:
-    known.name = getattr(function, "name", None) or known.name
+    known.name = str(_get(function, "name") or known.name)
     for field in ("arguments", "input"):
-        fragment = getattr(function, field, None)
+        fragment = _get(function, field)
         if isinstance(fragment, str):
             known.arguments.append(fragment)
 

@@ -1,0 +1,83 @@
+"""What the documentation says is so: code runs, links lead somewhere, generated parts are fresh."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from aiobs.testing import Simulator
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+NOT_RUN = "<!-- not run -->"
+FENCE = re.compile(rf"(?:^({re.escape(NOT_RUN)})\n)?^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\((?!https?:|#)([^)\s#]+)[^)]*\)")
+
+
+class Block(NamedTuple):
+    """A Python block, named for the heading above it."""
+
+    heading: str
+    code: str
+
+
+def blocks() -> list[Block]:
+    """Every block of the README but those marked as not run."""
+    return [
+        Block(re.findall(r"^## (.*)$", README[: found.start()], re.MULTILINE)[-1], found[2])
+        for found in FENCE.finditer(README)
+        if not found[1]
+    ]
+
+
+def run(code: str, simulator: Simulator, folder: Path) -> None:
+    """Run a program as a reader would, with the provider on this machine."""
+    environment = {**os.environ, **simulator.environment()}
+    program = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(program, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("block", blocks(), ids=lambda block: block.heading)
+def test_every_python_block_of_the_readme_runs(block: Block, simulator: Simulator, tmp_path: Path) -> None:
+    """Copied from the page, it runs, without a warning."""
+    run(block.code, simulator, tmp_path)
+
+
+def test_the_first_program_writes_what_it_says(simulator: Simulator, tmp_path: Path) -> None:
+    """S1-09: the ten lines leave one session with one call inside one function in ./llm_observability.json."""
+    run(blocks()[0].code, simulator, tmp_path)
+    written = json.loads((tmp_path / "llm_observability.json").read_text("utf-8"))
+    (session,), (call,), (function,) = written["sessions"], written["events"], written["function_events"]
+    assert (session["name"], session["labels"]["team"]) == ("my-pipeline", "ml-platform")
+    assert (function["name"], function["args"]) == ("research", ["What is an API?"])
+    assert (call["api"], call["parent_span_id"]) == ("chat.completions.create", function["span_id"])
+    assert [request.path for request in simulator.requests] == ["/v1/chat/completions"]
+
+
+def test_the_generated_parts_are_fresh() -> None:
+    """The folder map equals the docstrings, the option table equals ``aiobs.settings.OPTIONS``."""
+    check = [sys.executable, str(ROOT / "scripts" / "readme.py"), "--check"]
+    done = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def documents() -> list[str]:
+    """Every page that is written by hand."""
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "collector-config").glob("*.md")]
+    return sorted(page.relative_to(ROOT).as_posix() for page in pages)
+
+
+@pytest.mark.parametrize("page", documents())
+def test_every_link_within_the_repository_leads_somewhere(page: str) -> None:
+    """A relative link names a file or folder that is there."""
+    folder = (ROOT / page).parent
+    targets = LINK.findall((ROOT / page).read_text("utf-8"))
+    assert [target for target in targets if not (folder / target).exists()] == []

@@ -1,0 +1,206 @@
+"""Switching on and off."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+import wrapt
+from openai.resources.chat.completions import AsyncCompletions, Completions
+from opentelemetry.context import attach, detach, set_value
+
+from aiobs import Instrumentor
+from aiobs.errors import ConfigurationError, ProviderNotInstalled
+from aiobs.instrumentation.openai import OpenAIInstrumentor
+from aiobs.testing import InMemoryTelemetry, Simulator
+
+ASK = [{"role": "user", "content": "x"}]
+
+
+def call(simulator: Simulator, model: str = "m") -> None:
+    simulator.openai().chat.completions.create(model=model, messages=ASK)
+
+
+def test_uninstrument_restores_the_very_functions(signals) -> None:
+    """SX-01, 87: every attribute is what it was."""
+    before = [vars(cls)[name] for cls in (Completions, AsyncCompletions) for name in ("create", "parse")]
+    instrumentor = Instrumentor(**signals.providers).instrument()
+    assert vars(Completions)["create"] is not before[0]
+    instrumentor.uninstrument()
+    assert [vars(cls)[name] for cls in (Completions, AsyncCompletions) for name in ("create", "parse")] == before
+    instrumentor.uninstrument()
+
+
+def test_twice_is_once_and_the_newest_options_win(simulator: Simulator, signals) -> None:
+    """90: one span; the second provider gets it."""
+    with InMemoryTelemetry() as other:
+        Instrumentor(tracer_provider=other.tracer_provider).instrument()
+        Instrumentor(tracer_provider=signals.tracer_provider).instrument().instrument()
+        call(simulator)
+        assert len(signals.spans) == 1
+        assert other.spans == ()
+
+
+def test_a_patch_that_was_put_on_later_survives(simulator: Simulator, signals, monkeypatch) -> None:
+    """88: somebody's wrapper over ours stays, and ours under it does nothing."""
+    instrumentor = Instrumentor(**signals.providers).instrument()
+    seen = []
+
+    def theirs(wrapped, instance, args, kwargs):
+        seen.append(kwargs["model"])
+        return wrapped(*args, **kwargs)
+
+    wrapper = wrapt.FunctionWrapper(vars(Completions)["create"], theirs)
+    original = wrapper.__wrapped__.__wrapped__
+    monkeypatch.setattr(Completions, "create", wrapper)
+    call(simulator, "on")
+    instrumentor.uninstrument()
+    call(simulator, "off")
+    instrumentor.instrument()
+    call(simulator, "on again")
+    assert seen == ["on", "off", "on again"]
+    assert [span.name for span in signals.spans] == ["chat on"] or [span.name for span in signals.spans] == [
+        "chat on",
+        "chat on again",
+    ]
+    instrumentor.uninstrument()
+    assert vars(Completions)["create"] is wrapper
+    monkeypatch.undo()
+    Completions.create = original
+
+
+def test_a_method_that_somebody_kept_is_inert(simulator: Simulator, signals) -> None:
+    """89: bound methods outlive uninstrument(); they make no spans any more."""
+    client = simulator.openai()
+    instrumentor = Instrumentor(**signals.providers).instrument()
+    kept = client.chat.completions.create
+    raw = client.chat.completions.with_raw_response
+    kept(model="m", messages=ASK)
+    instrumentor.uninstrument()
+    kept(model="m", messages=ASK)
+    raw.create(model="m", messages=ASK)
+    assert len(signals.spans) == 1
+
+
+def test_status(signals) -> None:
+    """SX-01: available, version, patched, reason, for every provider."""
+    instrumentor = Instrumentor(["openai"], **signals.providers)
+    before = instrumentor.status()["openai"]
+    assert (before["available"], before["patched"], before["reason"]) == (True, False, "not instrumented")
+    state = instrumentor.instrument().status()["openai"]
+    assert state["patched"] is True
+    assert state["reason"] == ""
+    assert state["version"]
+    methods = state["methods"]
+    assert methods["openai.resources.chat.completions:Completions.create"] == "patched"
+    assert methods["openai.resources.chat.completions:AsyncCompletions.parse"] == "patched"
+
+
+def test_a_provider_that_nobody_knows() -> None:
+    """A wrong name says which there are."""
+    with pytest.raises(ConfigurationError, match="aiobs knows no provider 'opnai'; it knows .*openai"):
+        Instrumentor(["opnai"])
+
+
+def test_a_named_provider_without_its_sdk_raises_and_automatic_does_not(monkeypatch) -> None:
+    """Explicit mode says what to install; automatic mode passes it over."""
+    import aiobs.instrumentation as instrumentation
+
+    monkeypatch.setattr(instrumentation, "is_installed", lambda provider: False)
+    with pytest.raises(ProviderNotInstalled, match="pip install openai"):
+        Instrumentor(["openai"]).instrument()
+    Instrumentor(["openai"]).instrument(automatic=True)
+    Instrumentor().instrument()
+    assert Instrumentor().status()["openai"]["reason"] == "not installed"
+
+
+def test_an_sdk_of_which_nothing_is_left_is_said(monkeypatch, caplog) -> None:
+    """79: never a silent no-op: an SDK without any of our methods is a warning that names it."""
+    from aiobs.instrumentation import _patches
+
+    for patch in _patches()["openai"][1]:
+        patch.take_off()
+        module = sys.modules.get(patch.method.module)
+        if module is not None:
+            monkeypatch.delattr(f"{patch.method.module}.{patch.method.qualname}", raising=False)
+    Instrumentor().instrument()
+    assert "openai" in caplog.text
+    assert "none of its known methods exists in this version" in caplog.text
+    Instrumentor().uninstrument()
+
+
+def test_suppressed_calls_are_not_recorded(simulator: Simulator, instrumented) -> None:
+    """34, 35: an exporter or judge that uses an instrumented client cannot recurse."""
+    token = attach(set_value("suppress_instrumentation", True))
+    try:
+        call(simulator)
+    finally:
+        detach(token)
+    assert instrumented.spans == ()
+
+
+def test_an_exporter_that_calls_the_model_does_not_recurse(simulator: Simulator, signals) -> None:
+    """35: the SDK suppresses during export."""
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
+
+    class Judge(SpanExporter):
+        def export(self, spans):
+            call(simulator, "judge")
+            return SpanExportResult.SUCCESS
+
+        def shutdown(self) -> None:
+            pass
+
+    signals.tracer_provider.add_span_processor(SimpleSpanProcessor(Judge()))
+    Instrumentor(**signals.providers).instrument()
+    call(simulator)
+    assert [span.name for span in signals.spans] == ["chat m"]
+
+
+def test_another_genai_span_for_this_call_is_enough(simulator: Simulator, instrumented) -> None:
+    """SX-03: if another instrumentation's span is current for the call, ours starts none."""
+    tracer = instrumented.tracer_provider.get_tracer("other.instrumentation")
+    from opentelemetry.trace import SpanKind
+
+    attributes = {"gen_ai.operation.name": "chat"}
+    with tracer.start_as_current_span("chat m", kind=SpanKind.CLIENT, attributes=attributes):
+        call(simulator)
+    with tracer.start_as_current_span("invoke_agent", attributes={"gen_ai.operation.name": "invoke_agent"}):
+        call(simulator)
+    assert [span.name for span in instrumented.spans] == ["chat m", "chat m", "invoke_agent"]
+
+
+def test_the_opentelemetry_instrumentor(simulator: Simulator, signals) -> None:
+    """The BaseInstrumentor adapter takes the same providers and needs no dependency check."""
+    instrumentor = OpenAIInstrumentor()
+    assert instrumentor.instrumentation_dependencies() == ()
+    instrumentor.instrument(**signals.providers, skip_dep_check=True)
+    call(simulator)
+    instrumentor.uninstrument()
+    call(simulator)
+    assert [span.name for span in signals.spans] == ["chat m"]
+
+
+def test_nothing_recorded_returns_at_once(simulator: Simulator, monkeypatch) -> None:
+    """With no provider, meter, hook or session nothing is read, and the SDK's own stream comes back untouched."""
+    from aiobs.instrumentation.openai import chat
+
+    Instrumentor().instrument()
+    stream = simulator.openai().chat.completions.create(model="m", messages=ASK, stream=True)
+    assert type(stream._iterator).__name__ == "generator"
+    assert "close" not in vars(stream.response)
+    stream.close()
+    assert chat  # the readers are imported, and were not called
+
+
+def test_sampled_out_but_metered_is_usage_and_time_only(simulator: Simulator) -> None:
+    """A dropped span still counts; its content is never serialised (100)."""
+    from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+
+    with InMemoryTelemetry(sampler=ALWAYS_OFF) as dropped:
+        Instrumentor(**dropped.providers, capture_content="span_and_event").instrument()
+        call(simulator)
+        list(simulator.openai().chat.completions.create(model="m", messages=ASK, stream=True))
+        assert dropped.spans == ()
+        assert dropped.logs == ()
+        assert dropped.metrics()["gen_ai.client.inference.duration"][0].count == 2
