@@ -171,7 +171,7 @@ def _attach(provider: Any) -> None:
     if provider in _runtime.attached or not hasattr(provider, "add_span_processor"):
         return
     _runtime.attached.append(provider)
-    provider.add_span_processor(StampingProcessor())
+    provider.add_span_processor(StampingProcessor(guarded))
     provider.add_span_processor(_runtime.handoff.file)
 
 
@@ -241,7 +241,7 @@ def write_session_file(path: str | None, *, include_trace_tree: bool, persist: b
 def flush(timeout: float = FLUSH_TIMEOUT) -> bool:
     """End what was let go of and send what is queued; False if that took longer than ``timeout`` seconds."""
     guarded(deferred.settle)
-    return _bounded([provider.force_flush for provider in _flushable()], timeout)
+    return _bounded([provider.force_flush for provider in _providers() if hasattr(provider, "force_flush")], timeout)
 
 
 def shutdown(timeout: float = FLUSH_TIMEOUT) -> bool:
@@ -256,13 +256,10 @@ def shutdown(timeout: float = FLUSH_TIMEOUT) -> bool:
     return done
 
 
-def _flushable() -> list[Any]:
-    providers = [*_runtime.owned, _runtime.provider]
-    return [
-        provider
-        for number, provider in enumerate(providers)
-        if provider is not None and provider not in providers[:number]
-    ]
+def _providers() -> list[Any]:
+    """Ours, and the program's that we are attached to."""
+    program = [] if _runtime.provider in (None, *_runtime.owned) else [_runtime.provider]
+    return [*_runtime.owned, *program]
 
 
 def _bounded(steps: list[Callable[..., Any]], timeout: float) -> bool:

@@ -25,6 +25,7 @@ from aiobs.ambient.session import Session, current_session
 from aiobs.call import Callsite, FunctionCall
 from aiobs.capture import telemetry as pipeline
 from aiobs.capture.guard import guarded
+from aiobs.capture.handoff import end_span
 from aiobs.capture.reduce import DEFAULT_POLICY, REDACTED, SECRET_NAMES, reduced
 from aiobs.capture.suppression import is_suppressed
 from aiobs.errors import ConfigurationError, exception_text, public_name, scrub
@@ -198,10 +199,16 @@ def _block_target(name: str, module: str | None) -> Target:
 class FunctionRecording:
     """One call of an observed function: start, then finish or fail once."""
 
-    __slots__ = ("_started", "call", "context", "session", "span", "target", "telemetry")
+    __slots__ = ("_parent", "_started", "_started_ns", "call", "context", "session", "span", "target", "telemetry")
 
     def __init__(
-        self, telemetry: pipeline.Telemetry, target: Target, span: Span, session: Session | None, parent: Context
+        self,
+        telemetry: pipeline.Telemetry,
+        target: Target,
+        span: Span,
+        session: Session | None,
+        parent: Context,
+        started_ns: int,
     ) -> None:
         self.telemetry = telemetry
         self.target = target
@@ -209,6 +216,8 @@ class FunctionRecording:
         self.session = session
         self.context = trace.set_span_in_context(span, parent)
         self.call: FunctionCall | None = None
+        self._parent = parent
+        self._started_ns = started_ns
         self._started = perf_counter_ns()
 
     def finish(self, result: Any) -> None:
@@ -234,15 +243,9 @@ class FunctionRecording:
         duration = perf_counter_ns() - self._started
         if self.span.is_recording():
             guarded(self._write, attributes)
-        sink, call = self.telemetry.sink, self.call
-        if sink is None or call is None or self.session is None:
-            guarded(self.span.end)
-            return
-        call.duration_ns = duration
-        identity, parent = self.span.get_span_context(), getattr(self.span, "parent", None)
-        guarded(sink.put, identity.span_id, call)
-        guarded(self.span.end, call.started_ns + duration)
-        guarded(sink.settle, identity.span_id, identity.trace_id, parent.span_id if parent else None, self.session.id)
+        if self.call is not None:
+            self.call.duration_ns = duration
+        end_span(self.span, self._started_ns + duration, self._parent, self.telemetry.sink, self.session, self.call)
 
     def _write(self, attributes: Attributes) -> None:
         call = self.call
@@ -267,7 +270,7 @@ def start(target: Target, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Func
     session = current_session(context) if telemetry.sink is not None else None
     if not span.is_recording() and session is None:
         return None
-    recording = FunctionRecording(telemetry, target, span, session, context)
+    recording = FunctionRecording(telemetry, target, span, session, context, started_ns)
     if session is not None or telemetry.content_on_spans:
         recording.call = guarded(_record, target, args, kwargs, telemetry, started_ns, enh_prompt_id)
     return recording

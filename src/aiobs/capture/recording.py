@@ -20,6 +20,7 @@ from aiobs.ambient.session import Session, current_session
 from aiobs.call import Call, Callsite, Choice, Failure, Prompt, Request, Response, Server
 from aiobs.capture import telemetry as pipeline
 from aiobs.capture.guard import guarded
+from aiobs.capture.handoff import end_span
 from aiobs.capture.provider import Operation, Provider
 from aiobs.capture.suppression import is_suppressed
 from aiobs.errors import scrub, stack_trace
@@ -106,6 +107,7 @@ class Recording:
         "client",
         "context",
         "operation",
+        "parent",
         "pid",
         "provider",
         "session",
@@ -132,6 +134,7 @@ class Recording:
         self.span = span
         self.session = session
         self.client = client
+        self.parent = parent
         self.pid = os.getpid()
         self.context = set_value(_ACTIVE, self, trace.set_span_in_context(span, parent))
         self._open = [True]
@@ -248,7 +251,14 @@ class Recording:
             guarded(self._set_status)
         guarded(self._emit_events, attributes, content)
         guarded(self._record_metrics)
-        guarded(self._end_span)
+        end_span(
+            self.span,
+            call.started_ns + call.duration_ns,
+            self.parent,
+            self.telemetry.sink,
+            self.session,
+            call,
+        )
 
     def _content_to_export(self) -> Content | None:
         telemetry = self.telemetry
@@ -298,17 +308,6 @@ class Recording:
         instruments = self.telemetry.instruments
         if instruments is not None:
             instruments.record(self.call, self.context)
-
-    def _end_span(self) -> None:
-        sink, span, end_ns = self.telemetry.sink, self.span, self.call.started_ns + self.call.duration_ns
-        if sink is None or self.session is None:
-            span.end(end_ns)
-            return
-        identity = span.get_span_context()
-        parent = getattr(span, "parent", None)
-        guarded(sink.put, identity.span_id, self.call)
-        guarded(span.end, end_ns)
-        guarded(sink.settle, identity.span_id, identity.trace_id, parent.span_id if parent else None, self.session.id)
 
 
 def _snapshot(kwargs: dict[str, Any]) -> dict[str, Any]:
