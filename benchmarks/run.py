@@ -45,8 +45,8 @@ SCENARIOS = (
     Scenario("growth", "growth per call", "B", 50.0),
     Scenario("startup", "import and instrument(), CPU", "ms", 40.0),
 )
-# What a difference of two streams resolves: below it, a cost per chunk is none.
-RESOLUTION = 0.1
+# What the difference of two streams resolves: below it, a cost per chunk is none.
+RESOLUTION = 0.2
 
 
 class Spread(NamedTuple):
