@@ -13,6 +13,7 @@ from aiobs.capture.callsite import find_callsite
 from aiobs.capture.guard import guarded
 from aiobs.capture.provider import Operation, Provider
 from aiobs.capture.recording import Recording, start
+from aiobs.capture.telemetry import current
 from aiobs.capture.watch import watch
 from aiobs.errors import AiobsError
 
@@ -24,6 +25,8 @@ def call_sync(
     provider: Provider, operation: Operation, wrapped: Callable[..., Any], instance: Any, args: Args, kwargs: Kwargs
 ) -> Any:
     """Call a sync SDK method; its result, or its exception, is handed on untouched."""
+    if current().is_idle:
+        return wrapped(*args, **kwargs)
     recording = _begin(provider, operation, instance, kwargs, guarded(find_callsite, 1, provider.own_packages))
     if recording is None:
         return wrapped(*args, **kwargs)
@@ -45,6 +48,9 @@ def call_async(
     provider: Provider, operation: Operation, wrapped: Callable[..., Any], instance: Any, args: Args, kwargs: Kwargs
 ) -> Coroutine[Any, Any, Any]:
     """A coroutine for an async SDK method: the callsite is read now, the span starts when it is awaited."""
+    if current().is_idle:
+        awaitable: Coroutine[Any, Any, Any] = wrapped(*args, **kwargs)
+        return awaitable
     callsite = guarded(find_callsite, 1, provider.own_packages)
     return _run(provider, operation, wrapped, instance, args, kwargs, callsite)
 

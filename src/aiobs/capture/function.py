@@ -264,6 +264,8 @@ def start(target: Target, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Func
     if is_suppressed(context):
         return None
     telemetry = pipeline.current()
+    if telemetry.is_idle:
+        return None
     enh_prompt_id = str(uuid.uuid4()) if target.enh_prompt else None
     started_ns = time_ns()
     span = guarded(_start_span, telemetry, target, context, started_ns, enh_prompt_id) or trace.INVALID_SPAN

@@ -32,6 +32,8 @@ class Tap:
         self.recording = recording
         self.response = Response()
         self.last_at = perf_counter_ns()
+        self.chunks = 0
+        self._fold = recording.operation.fold_chunk
         self.reading = False
         self.closed_while_reading = False
         self._shadowed: list[tuple[Any, str]] = []
@@ -45,14 +47,11 @@ class Tap:
 
     def feed(self, chunk: Any) -> None:
         """One chunk went to the program."""
-        now = perf_counter_ns()
-        call = self.recording.call
-        if not call.chunks:
+        self.last_at = now = perf_counter_ns()
+        if not self.chunks:
             self.recording.first_chunk(now)
-        call.chunks += 1
-        self.last_at = now
-        self.response.native = chunk
-        self.recording.operation.fold_chunk(self.response, chunk)
+        self.chunks += 1
+        self._fold(self.response, chunk)
 
     def exhausted(self) -> None:
         """The program read to the end."""
@@ -101,6 +100,7 @@ class Tap:
         return original()
 
     def _release(self) -> None:
+        self.recording.call.chunks = self.chunks
         deferred.closed(self)
         self._unshadow()
 
@@ -192,18 +192,14 @@ class Chunks:
         return self
 
     def __next__(self) -> Any:
-        tap = self._tap
-        tap.reading = True
         try:
             chunk = self._next()
         except StopIteration:
-            guarded(tap.exhausted)
+            guarded(self._tap.exhausted)
             raise
         except BaseException as error:
-            guarded(tap.failed, error)
+            guarded(self._tap.failed, error)
             raise
-        finally:
-            tap.reading = False
         guarded(self._feed, chunk)
         return chunk
 

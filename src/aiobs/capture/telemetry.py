@@ -12,7 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from opentelemetry import metrics, trace
 from opentelemetry._logs import Logger, LoggerProvider, NoOpLoggerProvider, get_logger_provider
 from opentelemetry.metrics import MeterProvider, NoOpMeterProvider
-from opentelemetry.trace import Tracer, TracerProvider
+from opentelemetry.trace import NoOpTracer, Tracer, TracerProvider
 
 from aiobs._version import __version__
 from aiobs.call import Call, FunctionCall
@@ -77,6 +77,14 @@ class Telemetry:
         object.__setattr__(self, "_loggers", _Cached())
 
     @property
+    def is_idle(self) -> bool:
+        """Nobody would get anything: no session file, no hook, no provider of traces or metrics."""
+        if self.sink is not None or self.hooks or self.instruments is not None:
+            return False
+        provider = self.tracer_provider or trace.get_tracer_provider()
+        return isinstance(provider, _NOWHERE) or isinstance(self.tracer, NoOpTracer)
+
+    @property
     def instruments(self) -> Instruments | None:
         """The instruments, or None while no MeterProvider is set."""
         provider = self.meter_provider or metrics.get_meter_provider()
@@ -115,6 +123,9 @@ class Telemetry:
     def describes_errors(self) -> bool:
         """Messages and stack traces of exceptions may leave: they can quote a prompt."""
         return self.content_on_spans or self.content_on_events
+
+
+_NOWHERE = (trace.ProxyTracerProvider, trace.NoOpTracerProvider)
 
 
 class _Cached(Generic[T]):

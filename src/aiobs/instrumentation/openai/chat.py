@@ -16,7 +16,6 @@ from aiobs.semconv.encode import parsed_arguments
 if TYPE_CHECKING:
     from openai.types import CompletionUsage
     from openai.types.chat import ChatCompletion, ChatCompletionChunk
-    from openai.types.chat.chat_completion_chunk import Choice as ChunkChoice
 
 _PARAMETERS = {
     "temperature": "temperature",
@@ -81,10 +80,16 @@ def _items(value: Any) -> Iterable[Any]:
 
 
 def _get(item: Any, name: str) -> Any:
+    if type(item) is dict:
+        return item.get(name)
     return item.get(name) if isinstance(item, Mapping) else getattr(item, name, None)
 
 
 def _message(item: Any) -> Message:
+    if type(item) is dict and len(item) == 2:
+        role, content = item.get("role"), item.get("content")
+        if type(content) is str and type(role) is str and role in _SPEAKERS:
+            return {"role": role, "parts": [{"type": "text", "content": content}]}
     role = str(_get(item, "role") or "user")
     content = _get(item, "content")
     if role in ("tool", "function"):
@@ -99,6 +104,9 @@ def _message(item: Any) -> Message:
     if isinstance(name := _get(item, "name"), str):
         message["name"] = name
     return message
+
+
+_SPEAKERS = frozenset({"system", "developer", "user", "assistant"})
 
 
 def _content_parts(content: Any) -> list[Part]:
@@ -219,32 +227,24 @@ def read_choices(result: ChatCompletion | Any) -> dict[int, Choice]:
 
 
 def fold_chunk(response: Response, chunk: ChatCompletionChunk | Any) -> None:
-    """Add one chunk; the common one, a piece of text of choice 0, takes the short way."""
+    """Add one chunk; the common one, a piece of text of choice 0 and nothing else, takes the short way."""
     choices = chunk.choices
-    if choices and len(choices) == 1:
+    if choices and len(choices) == 1 and chunk.usage is None:
         choice = choices[0]
-        known = response.choices.get(0)
-        if (
-            known is not None
-            and choice.index == 0
-            and choice.finish_reason is None
-            and type(text := choice.delta.content) is str
-            and _has_no_more(choice, chunk)
-        ):
-            known.text.append(text)
-            return
+        if choice.finish_reason is None and choice.index == 0 and 0 in response.choices:
+            delta = choice.delta
+            # What the server sent is what pydantic calls set: nothing but a content of the right type.
+            if (
+                delta.__pydantic_fields_set__ == _CONTENT
+                and not delta.__pydantic_extra__
+                and type(delta.content) is str
+            ):
+                response.choices[0].text.append(delta.content)
+                return
     _fold_other(response, chunk)
 
 
-def _has_no_more(choice: ChunkChoice, chunk: ChatCompletionChunk) -> bool:
-    delta = choice.delta
-    return (
-        delta.tool_calls is None
-        and delta.role is None
-        and delta.refusal is None
-        and chunk.usage is None
-        and not delta.model_extra
-    )
+_CONTENT = {"content"}
 
 
 def _fold_other(response: Response, chunk: Any) -> None:
