@@ -33,6 +33,7 @@ from aiobs.ambient.session import Session, enter_session, open_sessions, process
 from aiobs.call import Call, FunctionCall
 from aiobs.capture import deferred, telemetry
 from aiobs.capture.guard import guarded
+from aiobs.errors import AiobsError
 from aiobs.exporters.registry import exporter
 from aiobs.exporters.session_file import SessionFile
 from aiobs.instrumentation import Instrumentor
@@ -89,32 +90,33 @@ def configure(
 ) -> None:
     """Attach aiobs to the program's TracerProvider, or make one, with the exporters named.
 
-    ``exporters``: names from the registry; unset: ``AIOBS_EXPORTERS``, else ``otlp`` if an OTLP endpoint is set in the
-    environment, else none. A provider that the program has is used and keeps its own exporters. Calling it again
+    ``exporters``: names from the registry; unset: ``AIOBS_EXPORTERS``, else, for a provider of ours, ``otlp`` if the
+    environment names an OTLP endpoint. A provider that the program has is used and keeps its own exporters. Calling it again
     changes only what is given. Raises ConfigurationError for a value that cannot work.
     """
     capture = resolve("capture_content", capture_content)
-    names = _exporter_names(exporters)
+    named = _exporter_names(exporters)
     with _runtime.lock:
         provider = tracer_provider or _chosen_provider() or _program_provider() or _own_provider()
         is_new = provider is not _runtime.provider
         _runtime.provider = provider
         _attach(provider)
-        if names and (is_new or exporters is not None):
-            _export_to(provider, names)
+        if named is None and provider in _runtime.owned and has_otlp_endpoint():
+            named = ("otlp",)
+        if named and (is_new or exporters is not None):
+            _export_to(provider, named)
         telemetry.update(tracer_provider=provider, capture=capture)
         if set_global and provider in _runtime.owned:
             _make_global(provider)
         _at_exit_once()
 
 
-def _exporter_names(given: Iterable[str] | str | None) -> tuple[str, ...]:
-    named: tuple[str, ...] | None = resolve("exporters", given)
-    if named is None:
-        named = ("otlp",) if has_otlp_endpoint() else ()
-    for name in named:
+def _exporter_names(given: Iterable[str] | str | None) -> tuple[str, ...] | None:
+    """The names that somebody gave, each known; None if nobody did."""
+    names: tuple[str, ...] | None = resolve("exporters", given)
+    for name in names or ():
         exporter(name)
-    return tuple(name for name in named if name != "none")
+    return names
 
 
 def has_otlp_endpoint() -> bool:
@@ -303,7 +305,15 @@ def auto_configure() -> None:
 
     Attaches to the provider that is set or, if there is none and the environment asks for output, makes a global one.
     """
-    guarded(_auto_configure)
+    guarded(_try_auto_configure)
+
+
+def _try_auto_configure() -> None:
+    """A wrong option is the user's to know, in his words, and stops nothing."""
+    try:
+        _auto_configure()
+    except AiobsError as error:
+        _log.error("aiobs is not configured: %s", error)
 
 
 def _auto_configure() -> None:

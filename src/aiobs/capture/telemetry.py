@@ -79,10 +79,10 @@ class Telemetry:
     @property
     def is_idle(self) -> bool:
         """Nobody would get anything: no session file, no hook, no provider of traces or metrics."""
-        if self.sink is not None or self.hooks or self.instruments is not None:
-            return False
         provider = self.tracer_provider or trace.get_tracer_provider()
-        return isinstance(provider, _NOWHERE) or isinstance(self.tracer, NoOpTracer)
+        if not isinstance(provider, _NOWHERE) and not isinstance(self.tracer, NoOpTracer):
+            return False
+        return self.sink is None and not self.hooks and self.instruments is None
 
     @property
     def instruments(self) -> Instruments | None:

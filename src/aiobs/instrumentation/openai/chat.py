@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from aiobs.call import Call, Choice, Failure, Message, Part, Prompt, Request, Response, Tool, ToolCall, Usage
-from aiobs.instrumentation.openai.fields import count, fields_of
+from aiobs.instrumentation.openai.fields import count, fields_of, text
 from aiobs.instrumentation.openai.media import audio_part, file_part, image_part
 from aiobs.semconv.encode import parsed_arguments
 
@@ -158,16 +158,19 @@ def _tool(item: Any) -> Tool | None:
 
 def read_response(result: ChatCompletion | Any) -> Response:
     """Ids, usage and finish reasons. A body that was no JSON comes as ``str`` and has none of them."""
-    choices = _items(getattr(result, "choices", None))
-    response = Response(
-        finish_reasons=[getattr(choice, "finish_reason", None) for choice in choices],
-        usage=_usage(getattr(result, "usage", None)),
+    fields = fields_of(result)
+    choices = _items(fields.get("choices"))
+    return Response(
+        id=text(fields.get("id")),
+        model=text(fields.get("model")),
+        usage=_usage(fields.get("usage")),
+        finish_reasons=[_get(choice, "finish_reason") for choice in choices],
+        service_tier=text(fields.get("service_tier")),
+        system_fingerprint=text(fields.get("system_fingerprint")),
         request_id=getattr(result, "_request_id", None),
-        failure=None if choices else _error_in_answer(getattr(result, "error", None)),
+        failure=None if choices else _error_in_answer(fields.get("error")),
         native=result,
     )
-    _read_identity(response, result)
-    return response
 
 
 def _read_identity(response: Response, source: Any) -> None:
@@ -195,18 +198,19 @@ def _usage(usage: CompletionUsage | Any) -> Usage | None:
     prompt = fields_of(counts.get("prompt_tokens_details"))
     completion = fields_of(counts.get("completion_tokens_details"))
     split = {}
-    for kind, details in (("input", prompt), ("output", completion)):
-        for name, modality in _MODALITIES:
-            if name in details and (tokens := count(details[name])) is not None:
-                split[modality, kind] = tokens
+    for name, modality in _MODALITIES:
+        if (tokens := count(prompt.get(name))) is not None:
+            split[modality, "input"] = tokens
+        if (tokens := count(completion.get(name))) is not None:
+            split[modality, "output"] = tokens
     return Usage(
-        input=count(counts.get("prompt_tokens")),
-        output=count(counts.get("completion_tokens")),
-        cache_read=count(prompt.get("cached_tokens")),
-        cache_write=count(prompt.get("cache_write_tokens")),
-        reasoning=count(completion.get("reasoning_tokens")),
-        split=split,
-        native=usage,
+        count(counts.get("prompt_tokens")),
+        count(counts.get("completion_tokens")),
+        count(prompt.get("cached_tokens")),
+        count(prompt.get("cache_write_tokens")),
+        count(completion.get("reasoning_tokens")),
+        split,
+        usage,
     )
 
 
@@ -233,7 +237,7 @@ def fold_chunk(response: Response, chunk: ChatCompletionChunk | Any) -> None:
         choice = choices[0]
         if choice.finish_reason is None and choice.index == 0 and 0 in response.choices:
             delta = choice.delta
-            # What the server sent is what pydantic calls set: nothing but a content of the right type.
+            # What the server sent is what pydantic calls set: nothing but content.
             if (
                 delta.__pydantic_fields_set__ == _CONTENT
                 and not delta.__pydantic_extra__

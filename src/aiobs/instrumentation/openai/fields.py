@@ -23,3 +23,8 @@ def fields_of(item: Any) -> Mapping[str, Any]:
 def count(value: Any) -> int | None:
     """A number of tokens; anything else (a string, a negative or huge number) is None."""
     return value if type(value) is int and 0 <= value < 2**63 else None
+
+
+def text(value: Any) -> str | None:
+    """A text that says something; anything else is None."""
+    return value if type(value) is str and value else None
