@@ -50,7 +50,7 @@ def test_bad_variables_name_themselves(monkeypatch, variable: str, value: str, m
     """The message names the variable and what would work."""
     monkeypatch.setenv(variable, value)
     with pytest.raises(ConfigurationError, match=message) as raised:
-        Instrumentor()
+        Instrumentor().instrument()
     assert str(raised.value).startswith(variable)
     assert isinstance(raised.value, AiobsError)
 

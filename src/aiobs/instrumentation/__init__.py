@@ -64,27 +64,31 @@ class Instrumentor:
         unknown = [name for name in self._names or () if name not in _patches()]
         if unknown:
             raise ConfigurationError(f"aiobs knows no provider {unknown[0]!r}; it knows {', '.join(_patches())}.")
-        self._options: dict[str, Any] = {
-            "capture": resolve("capture_content", capture_content),
+        self._limits = max_part_bytes, max_call_bytes
+        self._capture_content = capture_content
+        self._targets: dict[str, Any] = {
             "tracer_provider": tracer_provider,
             "meter_provider": meter_provider,
             "logger_provider": logger_provider,
-            "limits": Limits(resolve("max_part_bytes", max_part_bytes), resolve("max_call_bytes", max_call_bytes)),
             "hooks": None if hooks is None else tuple(hooks),
         }
 
     def instrument(self, *, automatic: bool = False) -> Self:
         """Wrap what is imported, and what is imported later; returns self.
 
-        Raises ProviderNotInstalled for a provider that was named and has no SDK here, unless ``automatic``.
+        Raises ConfigurationError for an option that cannot work, and ProviderNotInstalled for a provider that was
+        named and has no SDK here, unless ``automatic``.
         """
+        part, call = self._limits
+        capture = resolve("capture_content", self._capture_content)
+        limits = Limits(resolve("max_part_bytes", part), resolve("max_call_bytes", call))
         missing = [provider for provider, _ in self._chosen() if not is_installed(provider)]
         if missing and self._names is not None and not automatic:
             distribution = missing[0].distribution
             raise ProviderNotInstalled(
                 f"{missing[0].name} was asked for, but its SDK is not installed; pip install {distribution}"
             )
-        telemetry.update(**self._options)
+        telemetry.update(capture=capture, limits=limits, **self._targets)
         for provider, patches in self._chosen():
             if provider not in missing:
                 for patch in patches:
