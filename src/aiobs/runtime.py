@@ -91,8 +91,8 @@ def configure(
     """Attach aiobs to the program's TracerProvider, or make one, with the exporters named.
 
     ``exporters``: names from the registry; unset: ``AIOBS_EXPORTERS``, else, for a provider of ours, ``otlp`` if the
-    environment names an OTLP endpoint. A provider that the program has is used and keeps its own exporters. Calling it again
-    changes only what is given. Raises ConfigurationError for a value that cannot work.
+    environment names an OTLP endpoint. A provider that the program has is used and keeps its own exporters. Calling it
+    again changes only what is given. Raises ConfigurationError for a value that cannot work.
     """
     capture = resolve("capture_content", capture_content)
     named = _exporter_names(exporters)
@@ -292,9 +292,6 @@ def _at_exit() -> None:
         guarded(lambda: write_session_file(None, include_trace_tree=True, persist=True))
     timeout = guarded(resolve, "AIOBS_EXIT_TIMEOUT")
     shutdown(2.0 if timeout is None else timeout)
-
-
-os.register_at_fork(after_in_child=deferred.forget_all)
 
 
 # Zero code

@@ -123,7 +123,7 @@ def test_a_broken_provider(simulator: Simulator, name: str) -> None:
         "aiobs.capture.streams.Tap.shadow_close",
         "aiobs.capture.streams.Tap.feed",
         "aiobs.capture.deferred.opened",
-        "aiobs.semconv.content.to_json",
+        "aiobs.semconv.content._json",
         "aiobs.exporters.session_file.call_event",
     ],
 )
@@ -245,6 +245,7 @@ def test_failures_are_logged_once_per_cause_and_counted(simulator: Simulator, si
         simulator.openai().chat.completions.create(model="m", messages=ASK)
     (cause,) = guard.errors
     assert guard.errors[cause] == 3
+    assert signals.metrics()["aiobs.internal.errors"][0].value == 3
     (record,) = [record for record in caplog.records if record.name == "aiobs"]
     assert record.levelname == "WARNING"
     assert "the program is not affected" in record.getMessage()

@@ -7,6 +7,7 @@ A finaliser may run inside any call, also inside one that holds a lock of an exp
 from __future__ import annotations
 
 import gc
+import os
 import weakref
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
@@ -78,3 +79,6 @@ def forget_all() -> None:
     _open.clear()
     while not dropped.empty():
         dropped.get_nowait()
+
+
+os.register_at_fork(after_in_child=forget_all)

@@ -5,17 +5,18 @@ A recording keeps the Telemetry that it started with, so that reconfiguring neve
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 from opentelemetry import metrics, trace
 from opentelemetry._logs import Logger, LoggerProvider, NoOpLoggerProvider, get_logger_provider
-from opentelemetry.metrics import MeterProvider, NoOpMeterProvider
+from opentelemetry.metrics import CallbackOptions, MeterProvider, NoOpMeterProvider, Observation
 from opentelemetry.trace import NoOpTracer, Tracer, TracerProvider
 
 from aiobs._version import __version__
 from aiobs.call import Call, FunctionCall
+from aiobs.capture import guard
 from aiobs.semconv import names
 from aiobs.semconv.metrics import Instruments
 from aiobs.settings import CaptureContent, Limits
@@ -91,6 +92,10 @@ class Telemetry:
         if provider is not self._meters.provider:
             unset = _is_unset(provider, NoOpMeterProvider)
             meter = None if unset else provider.get_meter(names.SCOPE, __version__, names.SCHEMA_URL)
+            if meter is not None:
+                meter.create_observable_counter(
+                    names.INTERNAL_ERRORS, [_own_errors], "{error}", "Failures of aiobs itself."
+                )
             self._meters.remember(provider, None if meter is None else Instruments(meter))
         return self._meters.value
 
@@ -140,6 +145,11 @@ class _Cached(Generic[T]):
     def remember(self, provider: object, value: T | None) -> None:
         self.value = value
         self.provider = provider
+
+
+def _own_errors(options: CallbackOptions) -> Iterable[Observation]:
+    """What the guard swallowed since the process started."""
+    return [Observation(sum(guard.errors.values()))]
 
 
 def _is_unset(provider: object, noop: type) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pydantic
 import pytest
 from opentelemetry.trace import SpanKind, StatusCode
@@ -113,7 +115,7 @@ def test_metrics_of_a_call(simulator: Simulator, instrumented: InMemoryTelemetry
         (name.removeprefix("gen_ai.client.inference."), point.attributes.get("gen_ai.token.modality")): point.value
         for name, points in metrics.items()
         for point in points
-        if hasattr(point, "value")
+        if name.startswith("gen_ai.") and hasattr(point, "value")
     }
     assert counted == {
         ("usage.input_tokens", "audio"): 10,
@@ -231,3 +233,32 @@ def test_retries_are_inside_one_span(simulator: Simulator, instrumented) -> None
     simulator.openai(max_retries=2).chat.completions.create(model="m", messages=ASK)
     assert len(simulator.requests) == 3
     assert "error.type" not in instrumented.span().attributes
+
+
+async def test_a_cancelled_call(simulator: Simulator, instrumented) -> None:
+    """A task cancelled while it waits for the answer: no error, cancelled, and the cancellation goes on."""
+    simulator.fault(silence=20)
+    async with simulator.async_openai() as client:
+        task = asyncio.create_task(client.chat.completions.create(model="m", messages=ASK))
+        while not simulator.requests:
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    span = instrumented.span()
+    assert span.status.status_code is StatusCode.UNSET
+    assert span.attributes["aiobs.cancelled"] is True
+
+
+def test_an_interrupted_call(simulator: Simulator, instrumented, monkeypatch) -> None:
+    """Ctrl-C while waiting is the user's: no error, cancelled."""
+    client = simulator.openai()
+
+    def interrupt(*args: object, **kwargs: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(client, "post", interrupt)
+    monkeypatch.setattr(client.chat.completions, "_post", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        client.chat.completions.create(model="m", messages=ASK)
+    assert instrumented.span().attributes["aiobs.cancelled"] is True
