@@ -6,16 +6,39 @@ from typing import Annotated
 
 import typer
 
+from aiobs.exporters.session_file import RecoverResult, left_behind
 from aiobs.exporters.session_file import recover as fold_left_over
 
 
 def recover(
-    path: Annotated[str | None, typer.Argument(help="The session file; default as for flush().")] = None,
+    path: Annotated[
+        str | None,
+        typer.Argument(help="The session file; default: LLM_OBS_OUT, else ./llm_observability.json"),
+    ] = None,
 ) -> None:
-    """Fold the journal that a killed process left beside a session file into that file."""
-    found = fold_left_over(path)
-    if found.path is None:
+    """Add what killed processes left in the journal beside a session file to that file."""
+    found = [result for file in left_behind(path) if (result := _folded(file)).path is not None]
+    for result in found:
+        _tell(result)
+    if not found:
         typer.echo("Nothing to recover: no dead process left a journal beside this file.")
-        return
-    typer.echo(f"Recovered {found.events} events of {found.sessions} sessions from {found.segments} segments.")
-    typer.echo(f"Written to: {found.path}")
+
+
+def _folded(file: str) -> RecoverResult:
+    try:
+        return fold_left_over(file)
+    except OSError as error:
+        typer.echo(f"{file} cannot be written: {error}. The journal is untouched.", err=True)
+        raise typer.Exit(1) from error
+
+
+def _tell(result: RecoverResult) -> None:
+    found = (_count(result.events, "event"), _count(result.sessions, "session"), _count(result.segments, "segment"))
+    typer.echo("Recovered {} of {} from {}.".format(*found))
+    if result.torn:
+        typer.echo(f"Torn, not recovered: {_count(result.torn, 'line')} (a process was killed while it wrote).")
+    typer.echo(f"Written to: {result.path}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

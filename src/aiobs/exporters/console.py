@@ -9,14 +9,17 @@ pipeline                                    1.24 s
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+from opentelemetry.trace import StatusCode
 
 from aiobs.exporters.registry import Pipelines
 from aiobs.semconv import names
@@ -30,6 +33,7 @@ MAX_SPANS = 1000
 BAR_WIDTH = 16
 FILE_WIDTH = 160
 _DURATION_COLUMNS = 12
+_log = logging.getLogger("aiobs")
 
 
 def pipelines() -> Pipelines:
@@ -37,16 +41,32 @@ def pipelines() -> Pipelines:
     return Pipelines(span_processors=(ConsoleTree(),))
 
 
+@dataclass
+class _Trace:
+    """The spans of a trace whose root has not ended yet; ``left_out`` counts those beyond the bound."""
+
+    spans: list[ReadableSpan] = field(default_factory=list)
+    left_out: int = 0
+
+    def add(self, span: ReadableSpan) -> None:
+        if len(self.spans) < MAX_SPANS or _is_root(span):
+            self.spans.append(span)
+        else:
+            self.left_out += 1
+
+
 class ConsoleTree(SpanProcessor):
     """Collects the spans of a trace and prints them as a tree when its root has ended.
 
-    Holds at most 256 unfinished traces of 1,000 spans; what is beyond is left out, and the tree says so.
+    Holds at most 256 unfinished traces of 1,000 spans: what is beyond is left out, and the tree says so; the trace that
+    waits longest makes room by being printed without its root.
     """
 
     def __init__(self, file: IO[str] | None = None) -> None:
         self._file = file
-        self._traces: OrderedDict[int, list[ReadableSpan]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._traces: OrderedDict[int, _Trace] = OrderedDict()
+        self._lock = threading.RLock()  # a finaliser may end a span in the middle of this
+        self._has_failed = False
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Nothing: a span is shown when it has ended."""
@@ -55,43 +75,64 @@ class ConsoleTree(SpanProcessor):
         """Keep the span; print the trace if this was its local root."""
         if span.context is None:
             return
+        number, finished = span.context.trace_id, None
         with self._lock:
-            spans = self._traces.setdefault(span.context.trace_id, [])
-            if len(spans) < MAX_SPANS or _is_root(span):
-                spans.append(span)
-            if not _is_root(span):
-                if len(self._traces) > MAX_TRACES:
-                    self._traces.popitem(last=False)
-                return
-            del self._traces[span.context.trace_id]
-        self._print(spans)
+            self._traces.setdefault(number, _Trace()).add(span)
+            if _is_root(span):
+                finished = self._traces.pop(number)
+            elif len(self._traces) > MAX_TRACES:
+                finished = self._traces.popitem(last=False)[1]
+        if finished is not None:
+            self._print(finished)
 
-    def _print(self, spans: Sequence[ReadableSpan]) -> None:
-        from rich.console import Console
-
-        console = Console(file=self._file or sys.stderr, highlight=False)
-        if not console.is_terminal:
-            console.width = FILE_WIDTH
-        console.print(render(spans, console.width))
+    def _print(self, trace: _Trace) -> None:
+        try:
+            print_tree(trace.spans, self._file or sys.stderr, trace.left_out)
+        except Exception as error:  # the boundary to a terminal that went away, in the program's own thread
+            if not self._has_failed:
+                self._has_failed = True
+                _log.warning("aiobs: a trace could not be printed (%s)", error)
 
     def shutdown(self) -> None:
         """Print what never got its root."""
         with self._lock:
             left = list(self._traces.values())
             self._traces.clear()
-        for spans in left:
-            self._print(spans)
+        for trace in left:
+            self._print(trace)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Nothing waits but unfinished traces."""
         return True
 
 
+def print_tree(spans: Sequence[ReadableSpan], file: IO[str], left_out: int = 0) -> None:
+    """Print one trace: in colour on a terminal that has them, in ASCII where the encoding knows no more."""
+    from rich.console import Console
+
+    console = Console(file=file, highlight=False, emoji=False)
+    if not console.is_terminal:
+        console.width = FILE_WIDTH
+    with console.capture() as printed:
+        console.print(render(spans, console.width, left_out))
+    file.write(_encodable(printed.get(), console.encoding))
+    file.flush()
+
+
+def _encodable(text: str, encoding: str) -> str:
+    if encoding.lower().replace("-", "").startswith("utf"):
+        return text
+    return text.translate(_IN_ASCII).encode(encoding, "replace").decode(encoding)
+
+
+_IN_ASCII = str.maketrans({"◆": "*", "✗": "x", "→": "->", "━": "=", "µ": "u", "…": "..."})
+
+
 def _is_root(span: ReadableSpan) -> bool:
     return span.parent is None or span.parent.is_remote
 
 
-def render(spans: Sequence[ReadableSpan], columns: int = FILE_WIDTH) -> Tree:
+def render(spans: Sequence[ReadableSpan], columns: int = FILE_WIDTH, left_out: int = 0) -> Tree:
     """The tree of one trace: names, tokens, durations with bars that share the root's scale.
 
     Bars get what ``columns`` leave for them, and go first when there is nothing left.
@@ -107,6 +148,7 @@ def render(spans: Sequence[ReadableSpan], columns: int = FILE_WIDTH) -> Tree:
     first = min((span.start_time or 0 for span in roots), default=0)
     scale = max((span.end_time or 0 for span in roots), default=0) - first or 1
     width = max((_label(span).cell_len + 4 * depth for span, depth in _walk(children)), default=0)
+    width = min(width, columns - _DURATION_COLUMNS)
     bars = max(0, min(BAR_WIDTH, columns - width - _DURATION_COLUMNS))
     tree = Tree(_title(roots), guide_style="dim")
     stack = [(span, tree, 1) for span in reversed(roots)]
@@ -117,6 +159,8 @@ def render(spans: Sequence[ReadableSpan], columns: int = FILE_WIDTH) -> Tree:
         branch = above.add(line)
         below = children.get(span.context.span_id, []) if span.context else []
         stack.extend((child, branch, depth + 1) for child in reversed(below))
+    if left_out:
+        tree.add(f"… {left_out:,} more spans left out", style="dim")
     return tree
 
 
@@ -136,7 +180,7 @@ def _title(roots: Sequence[ReadableSpan]) -> Text:
 
     attributes: Any = (roots[0].attributes if roots else None) or {}
     context = roots[0].context if roots else None
-    title = Text(str(attributes.get("session.name") or "trace"), style="bold")
+    title = Text(_printable(attributes.get("session.name") or "trace"), style="bold")
     if context is not None:
         title.append(f"  trace {context.trace_id:032x}", style="dim")
     return title
@@ -147,18 +191,23 @@ def _label(span: ReadableSpan) -> Text:
     from rich.text import Text
 
     attributes: Any = span.attributes or {}
-    label = Text()
-    failed = attributes.get(names.ERROR_TYPE)
+    is_model_call, failed = names.OPERATION in attributes, _failed(span)
+    label = Text(no_wrap=True)
     if failed:
         label.append("✗ ", style="bold red")
-    elif names.OPERATION in attributes:
+    elif is_model_call:
         label.append("◆ ", style="cyan")
-    label.append(span.name, style="red" if failed else "cyan" if names.OPERATION in attributes else "")
+    label.append(_printable(span.name), style="red" if failed else "cyan" if is_model_call else "")
     for fact in _facts(attributes):
         label.append(f"  {fact}", style="dim")
     if failed:
-        label.append(f"  {failed}", style="red")
+        label.append(f"  {_printable(attributes.get(names.ERROR_TYPE, 'error'))}", style="red")
     return label
+
+
+def _printable(text: Any) -> str:
+    """Without control characters, which could move the cursor or change the terminal."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(text))
 
 
 def _facts(attributes: Any) -> list[str]:
@@ -177,14 +226,13 @@ def _facts(attributes: Any) -> list[str]:
 
 def _line(span: ReadableSpan, width: int) -> Text:
     label = _label(span)
-    label.no_wrap, label.overflow = True, "ellipsis"
-    label.append(" " * max(0, width - label.cell_len))
+    label.truncate(max(1, width), overflow="ellipsis", pad=True)
     label.append(f"  {_duration((span.end_time or 0) - (span.start_time or 0)):>8}  ", style="bold")
     return label
 
 
 def _failed(span: ReadableSpan) -> bool:
-    return names.ERROR_TYPE in (span.attributes or {})
+    return names.ERROR_TYPE in (span.attributes or {}) or span.status.status_code is StatusCode.ERROR
 
 
 def _bar(span: ReadableSpan, first: int, scale: int, columns: int) -> str:

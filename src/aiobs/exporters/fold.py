@@ -1,201 +1,279 @@
-"""Folding journal segments into one export: index first, then write event by event from disk."""
+"""Folding journal segments into one export: index first, then write event by event from where they lie."""
 
 from __future__ import annotations
 
+import io
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
-from aiobs.exporters.journal import Segment, lines, parsed
+from aiobs.exporters.journal import DROPPED, lines, parsed
+from aiobs.exporters.spans import EVENT, FUNCTION, Forest, SpanIndex
 
 FORMAT_VERSION = 1
-_PLACES = {"event": "events", "function": "function_events"}
+MAX_OPEN_FILES = 64
+
+_KINDS = {"event": EVENT, "function": FUNCTION}
+_LIST_OF = {EVENT: "events", FUNCTION: "function_events"}
+_TREE_NAME = {EVENT: "provider", FUNCTION: "function"}
+_LISTS = ("sessions", "events", "function_events")
 
 
-class Entry(NamedTuple):
-    """Where one event lies: a line of a segment, or (``length`` 0) item ``offset`` of the file that is added to."""
+class Sources:
+    """Files, and bytes in memory, to read pieces of; few of the files are open at a time."""
 
-    kind: str
-    started_at: float
-    parent: str | None
-    enh_prompt_id: str | None
-    source: Path | None
-    offset: int
-    length: int
+    def __init__(self) -> None:
+        self._all: list[Path | bytes] = []
+        self._open: OrderedDict[int, IO[bytes]] = OrderedDict()
+
+    def add(self, source: Path | bytes) -> int:
+        """The number of a new source."""
+        self._all.append(source)
+        return len(self._all) - 1
+
+    def file(self, number: int) -> IO[bytes]:
+        """The source, open, at any position."""
+        file = self._open.pop(number, None)
+        if file is None:
+            source = self._all[number]
+            file = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+            if len(self._open) >= MAX_OPEN_FILES:
+                self._open.popitem(last=False)[1].close()
+        self._open[number] = file
+        return file
+
+    def read(self, number: int, offset: int, length: int) -> Any:
+        """The JSON value that lies there."""
+        file = self.file(number)
+        file.seek(offset)
+        return parsed(file.read(length))
+
+    def close(self) -> None:
+        """Close what is open."""
+        while self._open:
+            self._open.popitem()[1].close()
 
 
 class Fold:
-    """The events of some segments, deduplicated by span id, and their sessions."""
+    """Sessions and their events, deduplicated by span id, from segments and from an earlier export.
 
-    def __init__(self, sessions: dict[str, dict[str, Any]], found: list[Segment]) -> None:
-        self.sessions = sessions
-        self._entries: dict[str, Entry] = {}
-        self._links: dict[str, str | None] = {}
-        self._earlier: list[dict[str, Any]] = []
-        self._files = ExitStack()
-        self._open: dict[Path, IO[bytes]] = {}
-        known = dict(sessions)
-        for segment in found:
-            for line in lines(segment):
-                for kind, value in line.value.items():
-                    self._index(kind, value, segment.path, line.offset, line.length)
-        self.sessions.update(known)
+    ``torn`` counts lines that could not be read, ``dropped`` those that a process had no room for.
+    """
 
-    @property
-    def count(self) -> int:
-        """How many events there are."""
-        return len(self._entries)
+    def __init__(self, sessions: dict[str, dict[str, Any]] | None = None) -> None:
+        self.sessions = dict(sessions or {})
+        self.index = SpanIndex()
+        self.torn = 0
+        self.dropped = 0
+        self._known = set(self.sessions)
+        self._sources = Sources()
 
-    def _index(self, kind: str, value: Any, source: Path | None, offset: int, length: int) -> None:
+    def add(self, segment: Path | bytes) -> None:
+        """Add all of a segment (or of lines in memory)."""
+        self._add(segment, lambda kind, value: True)
+
+    def add_shared(self, segment: Path) -> bool:
+        """Add what a segment of another process has of these sessions, and of those opened inside of them.
+
+        True if that was all there is in it.
+        """
+        skipped = self._add(segment, self._is_ours)
+        return not skipped
+
+    def _is_ours(self, kind: str, value: Any) -> bool:
         if kind == "session":
-            known = self.sessions.get(value["id"])
-            if known is None or known["ended_at"] is None:
+            return value["id"] in self.sessions or value["meta"].get("parent_session_id") in self.sessions
+        return kind not in _KINDS or value["session_id"] in self.sessions
+
+    def _add(self, segment: Path | bytes, wanted: Callable[[str, Any], bool]) -> int:
+        number, skipped = self._sources.add(segment), 0
+        file = self._sources.file(number)
+        for line in lines(file):
+            if line.value is None:
+                self.torn += 1
+                continue
+            for kind, value in line.value.items():
+                if kind in _KINDS and not _is_event(value):
+                    self.torn += 1
+                elif not wanted(kind, value):
+                    skipped += 1
+                elif kind in _KINDS:
+                    self._put(_KINDS[kind], value, (number, line.offset, line.length))
+                else:
+                    self._note(kind, value)
+        return skipped
+
+    def _put(self, kind: int, event: dict[str, Any], place: tuple[int, int, int]) -> None:
+        row = self.index.put(kind, event["span_id"], event["parent_span_id"], event["started_at"], place)
+        if event.get("enh_prompt_id"):
+            self.index.enh_prompt_ids[row] = event["enh_prompt_id"]
+        if event["session_id"] not in self.sessions:
+            self.sessions[event["session_id"]] = _unknown_session(event)
+
+    def _note(self, kind: str, value: Any) -> None:
+        if kind == "link":
+            self.index.link(*value)
+        elif kind == DROPPED:
+            self.dropped += value
+        elif kind == "session" and value["id"] not in self._known:
+            known = self.sessions.get(value["id"], {})
+            if known.get("ended_at") is None or value["ended_at"] is not None:
                 self.sessions[value["id"]] = value
-        elif kind == "link":
-            self._links[value[0]] = value[1]
-        elif kind in _PLACES:
-            self._entries[value["span_id"]] = Entry(
-                kind, value["started_at"], value["parent_span_id"], value.get("enh_prompt_id"), source, offset, length
-            )
 
-    def merge_file(self, path: Path) -> None:
-        """Add what a file holds of the same sessions; a file of other sessions, or of something else, adds nothing."""
-        try:
-            export = json.loads(path.read_bytes())
-            same = {session["id"] for session in export["sessions"]} & self.sessions.keys()
-            if not same:
-                return
-            earlier = [("event", event) for event in export["events"]]
-            earlier += [("function", event) for event in export["function_events"]]
-        except (OSError, ValueError, KeyError, TypeError):
+    # An earlier export
+
+    def merge(self, path: Path, *, always: bool = False) -> None:
+        """Add what an export holds, if it shares a session with this fold (or ``always``); newer records win."""
+        found = export_source(path)
+        if found is None:
             return
-        for session in export["sessions"]:
-            self.sessions.setdefault(session["id"], session)
-        for kind, event in earlier:
-            if event["span_id"] not in self._entries:
-                self._index(kind, event, None, len(self._earlier), 0)
-                self._earlier.append(event)
+        number = self._sources.add(found)
+        places = [*export_items(self._sources.file(number))]
+        earlier = [self._sources.read(number, *where) for name, *where in places if name == "sessions"]
+        if not always and not any(session.get("id") in self.sessions for session in earlier):
+            return
+        for session in earlier:
+            if session.keys() >= {"id", "started_at"}:
+                self._merge_session(session)
+        for name, offset, length in places:
+            if name != "sessions":
+                self._merge_event(name, number, offset, length)
 
-    def spans(self, kind: str) -> list[str]:
-        """Span ids of one kind of event by start time."""
-        chosen = [(entry.started_at, span_id) for span_id, entry in self._entries.items() if entry.kind == kind]
-        return [span_id for _, span_id in sorted(chosen)]
+    def _merge_session(self, session: dict[str, Any]) -> None:
+        known = self.sessions.setdefault(session["id"], session)
+        lost = (session.get("meta") or {}).get("dropped_events", 0)
+        if known is not session and lost:
+            self.sessions[session["id"]] = _with_dropped(known, lost)
 
-    def event(self, span_id: str) -> dict[str, Any]:
+    def _merge_event(self, name: str, number: int, offset: int, length: int) -> None:
+        event = self._sources.read(number, offset, length)
+        if _is_event(event) and event["span_id"] not in self.index:
+            self._put(EVENT if name == "events" else FUNCTION, event, (number, offset, length))
+
+    # Reading
+
+    def event(self, row: int) -> dict[str, Any]:
         """One event, read from where it lies."""
-        entry = self._entries[span_id]
-        if entry.source is None:
-            return self._earlier[entry.offset]
-        file = self._open.get(entry.source)
-        if file is None:
-            file = self._open[entry.source] = self._files.enter_context(entry.source.open("rb"))
-        file.seek(entry.offset)
-        value: dict[str, Any] = parsed(file.read(entry.length))[entry.kind]
-        return value
+        value = self._sources.read(self.index.source[row], self.index.offset[row], self.index.length[row])
+        event: dict[str, Any] = value if "span_id" in value else next(iter(value.values()))
+        return event
+
+    def session_records(self) -> list[dict[str, Any]]:
+        """The sessions, by start time, with what was dropped."""
+        ordered = sorted(self.sessions.values(), key=lambda session: session["started_at"])
+        return [_with_dropped(session, self.dropped) for session in ordered] if self.dropped else ordered
 
     def close(self) -> None:
-        """Close the segments."""
-        self._files.close()
-        self._open.clear()
-
-    def forest(self) -> tuple[list[str], dict[str, list[str]]]:
-        """Roots and children, siblings by start time; spans that are no events are seen through."""
-        children: dict[str, list[str]] = {}
-        roots = []
-        for span_id, _entry in sorted(self._entries.items(), key=lambda item: (item[1].started_at, item[0])):
-            parent = self._nearest(span_id)
-            if parent is None:
-                roots.append(span_id)
-            else:
-                children.setdefault(parent, []).append(span_id)
-        return roots, children
-
-    def _nearest(self, span_id: str) -> str | None:
-        parent = self._entries[span_id].parent
-        seen = {span_id}
-        while parent is not None and parent not in self._entries:
-            if parent in seen:
-                return None
-            seen.add(parent)
-            parent = self._links.get(parent)
-        return None if parent in seen else parent
-
-    def enhanced(self, order: Iterator[str]) -> list[str]:
-        """The ids of calls that are marked for prompt analysis, in the order given."""
-        return [found for span_id in order if (found := self._entries[span_id].enh_prompt_id)]
-
-    def kind_of(self, span_id: str) -> str:
-        """``provider`` or ``function``, as the tree calls it."""
-        return "provider" if self._entries[span_id].kind == "event" else "function"
+        """Close the files."""
+        self._sources.close()
 
 
-def write_export(file: IO[str], fold: Fold, include_trace_tree: bool) -> None:
-    """Write the export as ``json.dump(..., ensure_ascii=False, indent=2)`` would, one event at a time."""
-    roots, children = fold.forest()
+def _is_event(value: Any) -> bool:
+    return isinstance(value, dict) and value.keys() >= {"span_id", "parent_span_id", "started_at", "session_id"}
+
+
+def _with_dropped(session: dict[str, Any], lost: int) -> dict[str, Any]:
+    meta = session.get("meta") or {}
+    return {**session, "meta": {**meta, "dropped_events": meta.get("dropped_events", 0) + lost}}
+
+
+def _unknown_session(event: dict[str, Any]) -> dict[str, Any]:
+    """For events of a session whose own record is in another file: a viewer wants one for each id."""
+    known = event["session_id"]
+    return {
+        "id": known,
+        "name": known,
+        "started_at": event["started_at"],
+        "ended_at": None,
+        "meta": {},
+        "labels": {},
+    }
+
+
+def export_source(path: Path) -> Path | bytes | None:
+    """An export to read items from: the file, or its text laid out as ours; None for what is no export."""
     try:
-        file.write("{\n")
-        _write_list(file, "sessions", list(fold.sessions), lambda key: fold.sessions[key])
-        for kind, place in _PLACES.items():
-            _write_list(file, place, fold.spans(kind), fold.event)
-        if include_trace_tree:
-            _write_tree(file, fold, roots, children)
-        else:
-            file.write('  "trace_tree": null,\n')
-        enhanced = fold.enhanced(_depth_first(roots, children)) or None
-        file.write(f'  "enh_prompt_traces": {_indented(enhanced, 2)},\n')
-        file.write(f'  "generated_at": {time.time()!r},\n  "version": {FORMAT_VERSION}\n}}\n')
-    finally:
-        fold.close()
+        with path.open("rb") as file:
+            if next(export_items(file), None) is not None:
+                return path
+        export = json.loads(path.read_bytes())
+        if not all(isinstance(export[name], list) for name in _LISTS):
+            return None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return json.dumps({name: export[name] for name in _LISTS}, indent=2).encode()
 
 
-def _write_list(file: IO[str], name: str, keys: list[str], value_of: Callable[[str], Any]) -> None:
-    if not keys:
-        file.write(f'  "{name}": [],\n')
-        return
-    file.write(f'  "{name}": [\n')
-    for position, key in enumerate(keys):
-        comma = "," if position + 1 < len(keys) else ""
-        file.write(f"    {_indented(value_of(key), 4)}{comma}\n")
-    file.write("  ],\n")
+def export_items(file: IO[bytes]) -> Iterator[tuple[str, int, int]]:
+    """List, offset and length of each session and event in an export as we write it (``indent=2``), without loading it.
+
+    JSON text has no raw newlines, so an item's braces are the only ones that stand alone at its indentation.
+    """
+    name, start, offset = "", None, 0
+    for raw in file:
+        if raw.startswith(b'  "'):
+            name = raw[3 : raw.find(b'"', 3)].decode("ascii", "replace")
+        elif name in _LISTS and raw == b"    {\n":
+            start = offset
+        elif start is not None and raw.rstrip(b",\n") == b"    }":
+            yield name, start, offset + 5 - start
+            start = None
+        offset += len(raw)
+
+
+# Writing
+
+
+def export_text(fold: Fold, *, include_trace_tree: bool) -> Iterator[str]:
+    """The export as ``json.dump(..., ensure_ascii=False, indent=2)`` would write it, one event at a time."""
+    index = fold.index
+    order = index.by_start()
+    forest = Forest(index, order)
+    yield "{\n"
+    yield from _list("sessions", fold.session_records())
+    for kind, name in _LIST_OF.items():
+        yield from _list(name, (fold.event(row) for row in order if index.kind[row] == kind))
+    if include_trace_tree:
+        yield '  "trace_tree": '
+        yield from _tree(fold, forest)
+        yield ",\n"
+    else:
+        yield '  "trace_tree": null,\n'
+    enhanced = [index.enh_prompt_ids[row] for row in forest.depth_first() if row in index.enh_prompt_ids]
+    yield f'  "enh_prompt_traces": {_indented(enhanced or None, 2)},\n'
+    yield f'  "generated_at": {time.time()!r},\n  "version": {FORMAT_VERSION}\n}}\n'
+
+
+def _list(name: str, values: Iterable[dict[str, Any]]) -> Iterator[str]:
+    yield f'  "{name}": ['
+    separator = "\n"
+    for value in values:
+        yield f"{separator}    {_indented(value, 4)}"
+        separator = ",\n"
+    yield "],\n" if separator == "\n" else "\n  ],\n"
 
 
 def _indented(value: Any, spaces: int) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2).replace("\n", "\n" + " " * spaces)
 
 
-def _write_tree(file: IO[str], fold: Fold, roots: list[str], children: dict[str, list[str]]) -> None:
+def _tree(fold: Fold, forest: Forest) -> Iterator[str]:
     """Without recursion: a chain of spans may be deeper than Python's stack."""
-    file.write('  "trace_tree": [' if roots else '  "trace_tree": []')
-    stack = [(iter(roots), 4, len(roots))]
-    while stack and roots:
-        siblings, indent, left = stack[-1]
-        span_id = next(siblings, None)
-        pad = " " * indent
-        if span_id is None:
-            stack.pop()
-            file.write("\n" + " " * (indent - 2) + "]")
-            if stack:
-                _, outer, remaining = stack[-1]
-                file.write("\n" + " " * outer + "}" + ("," if remaining else ""))
+    yield "["
+    levels = [(forest.children(None), False)]
+    while levels:
+        siblings, has_items = levels.pop()
+        pad = "    " * (len(levels) + 1)
+        row = next(siblings, None)
+        if row is None:
+            closing = f"\n{pad[2:]}]" if has_items else "]"
+            yield closing + (f"\n{pad[4:]}}}" if levels else "")
             continue
-        stack[-1] = (siblings, indent, left - 1)
-        node = _indented({"event_type": fold.kind_of(span_id), **fold.event(span_id)}, indent)
-        below = children.get(span_id, [])
+        levels.append((siblings, True))
+        node = _indented({"event_type": _TREE_NAME[fold.index.kind[row]], **fold.event(row)}, len(pad))
         body = node.rpartition("\n")[0]
-        if below:
-            file.write(f'\n{pad}{body},\n{pad}  "children": [')
-            stack.append((iter(below), indent + 4, len(below)))
-        else:
-            file.write(f'\n{pad}{body},\n{pad}  "children": []\n{pad}}}' + ("," if left > 1 else ""))
-    file.write(",\n")
-
-
-def _depth_first(roots: list[str], children: dict[str, list[str]]) -> Iterator[str]:
-    stack = list(reversed(roots))
-    while stack:
-        span_id = stack.pop()
-        yield span_id
-        stack.extend(reversed(children.get(span_id, ())))
+        yield f'{"," if has_items else ""}\n{pad}{body},\n{pad}  "children": ['
+        levels.append((forest.children(row), False))

@@ -2,73 +2,78 @@
 
 Each process writes a segment of its own, one ``write`` a line, so that threads, forked children and a kill at any
 moment leave whole lines, but for at most one at the end. What a full disk refuses is kept (to a bound) and tried again.
+
+A segment is locked (``flock``) while its process writes it. The kernel lets go of the lock when the process dies,
+however it dies; process ids, which containers reuse and cannot see across each other, are not asked.
 """
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import logging
 import os
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from pydantic_core import from_json, to_json
 
 VERSION = 1
 BACKLOG_BYTES = 1_048_576
+DROPPED = "dropped"
 
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
 _log = logging.getLogger("aiobs")
 
 
-class Segment(NamedTuple):
-    """One segment on disk, as its header describes it."""
+class Closed(NamedTuple):
+    """What a journal held when it was rotated: whole segments, lines that never got to the disk, lines dropped."""
 
-    path: Path
-    pid: int
-    process_start: int | None
-
-    def is_owned_by_the_living(self) -> bool:
-        """The process that writes it exists (and is not a later one with the same id)."""
-        start = process_start(self.pid)
-        return start is not None and self.process_start in (None, start)
-
-
-class Line(NamedTuple):
-    """One whole line: where it lies, and what it holds."""
-
-    segment: Segment
-    offset: int
-    length: int
-    value: dict[str, Any]
+    segments: list[Path]
+    backlog: bytes
+    dropped: int
 
 
 class Journal:
-    """The segment of this process in ``directory``; opened when the first line comes."""
+    """The segments that this process writes in ``directory``, one at a time, opened when a line comes.
+
+    ``dropped`` counts the lines that neither the disk nor the backlog had room for; where the disk takes lines again,
+    a line says how many they were since the last such line.
+    """
 
     def __init__(self, directory: Path, name: str) -> None:
         self.directory = directory
         self.name = name
-        self.dropped = 0
-        self.path: Path | None = None
-        self._begin()
+        self._forget()
+        _journals.add(self)
 
-    def _begin(self) -> None:
-        self._pid = os.getpid()
-        self._lock = threading.Lock()
+    def _forget(self) -> None:
+        """As new, without touching what is on disk."""
+        self._lock = threading.RLock()  # a finaliser may write in the middle of a write
         self._descriptor: int | None = None
+        self._path: Path | None = None
+        self._closed: list[Path] = []
         self._backlog: deque[bytes] = deque()
         self._backlog_bytes = 0
-        self._torn = False
-        self.path = None
+        self._is_torn = False
+        self.dropped = 0
+        self._dropped_written = 0
+
+    def after_fork(self) -> None:
+        """In a child: the lock, the segment and the backlog are the parent's."""
+        inherited = self._descriptor
+        self._forget()
+        if inherited is not None:
+            os.close(inherited)
 
     def append(self, line: bytes) -> None:
         """Write one line (without its newline). Never raises: what cannot be written is kept, or counted as dropped."""
-        if os.getpid() != self._pid:
-            self._begin()  # a forked child: the lock and the segment are the parent's
         with self._lock:
             if not (self._retry() and self._write(line)):
                 self._keep(line)
@@ -78,18 +83,50 @@ class Journal:
         with self._lock:
             self._retry()
 
-    def close(self) -> None:
-        """Close the segment; the next line opens a new one."""
+    def rotate(self) -> Closed:
+        """Close the segment and say what is closed; the next line opens a new segment."""
         with self._lock:
-            if self._descriptor is not None:
-                os.close(self._descriptor)
-            self._descriptor = self.path = None
+            self._retry()
+            self._close()
+            backlog = b"".join(line + b"\n" for line in self._backlog)
+            return Closed(list(self._closed), backlog, self._unreported)
+
+    def discard(self, closed: Closed) -> None:
+        """Forget what ``rotate`` gave: it is safe elsewhere."""
+        with self._lock:
+            for path in closed.segments:
+                path.unlink(missing_ok=True)
+                self._closed.remove(path)
+            for _ in range(closed.backlog.count(b"\n")):
+                self._backlog_bytes -= len(self._backlog.popleft())
+            self._dropped_written += closed.dropped
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing was written, kept or dropped since what was discarded."""
+        with self._lock:
+            return not (self._descriptor is not None or self._closed or self._backlog or self._unreported)
+
+    @property
+    def _unreported(self) -> int:
+        return self.dropped - self._dropped_written
+
+    def _close(self) -> None:
+        if self._descriptor is None or self._path is None:
+            return
+        os.close(self._descriptor)
+        self._closed.append(self._path)
+        self._descriptor = self._path = None
+        self._is_torn = False
 
     def _retry(self) -> bool:
         while self._backlog:
             if not self._write(self._backlog[0]):
                 return False
             self._backlog_bytes -= len(self._backlog.popleft())
+        lost = self._unreported
+        if lost and self._write(to_json({DROPPED: lost})):
+            self._dropped_written += lost
         return True
 
     def _keep(self, line: bytes) -> None:
@@ -101,54 +138,118 @@ class Journal:
 
     def _write(self, line: bytes) -> bool:
         """One ``write``; after a short one the torn line is ended by a newline and written again as a whole."""
-        data = b"\n" + line + b"\n" if self._torn else line + b"\n"
+        data = b"\n" + line + b"\n" if self._is_torn else line + b"\n"
         try:
             written = os.write(self._open(), data)
         except OSError as error:
-            if not self._backlog and not self.dropped:
+            if not self._backlog and not self._unreported:
                 _log.warning("aiobs: the journal %s cannot be written (%s); kept in memory", self.directory, error)
             return False
-        self._torn = written < len(data)
-        return not self._torn
+        self._is_torn = written < len(data)
+        return not self._is_torn
 
     def _open(self) -> int:
-        if self._descriptor is None or (self.path is not None and not self.path.parent.exists()):
-            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.path = self.directory / f"{self.name}-{self._pid}-{time.time_ns()}.jsonl"
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-            self._descriptor = os.open(self.path, flags, 0o600)
-            header = {"aiobs_journal": VERSION, "pid": self._pid, "process_start": process_start(self._pid)}
-            os.write(self._descriptor, to_json(header) + b"\n")
+        if self._descriptor is not None:
+            if os.fstat(self._descriptor).st_nlink:
+                return self._descriptor
+            os.close(self._descriptor)  # somebody deleted the journal: what they deleted stays deleted
+            self._descriptor = None
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self.directory / f"{self.name}-{os.getpid()}-{time.time_ns()}.jsonl"
+        self._descriptor = _new_segment(path)
+        self._path = path
+        self._is_torn = False
         return self._descriptor
 
 
-def segments(directory: Path) -> list[Segment]:
+def _new_segment(path: Path) -> int:
+    """A segment with its lock and its whole header; none at all where the disk has no room for that."""
+    descriptor = os.open(path, _FLAGS, 0o600)
+    header = to_json({"aiobs_journal": VERSION, "pid": os.getpid()}) + b"\n"
+    try:
+        lock(descriptor)
+        if os.write(descriptor, header) == len(header):
+            return descriptor
+    except OSError:
+        os.close(descriptor)
+        path.unlink(missing_ok=True)
+        raise
+    os.close(descriptor)
+    path.unlink(missing_ok=True)
+    raise OSError(errno.ENOSPC, "no room for the header of a segment", str(path))
+
+
+def lock(descriptor: int, mode: int = fcntl.LOCK_EX) -> bool | None:
+    """Lock an open segment; False if another process has it, None where the file system has no locks."""
+    try:
+        fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+_journals: weakref.WeakSet[Journal] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for journal in list(_journals):
+        journal.after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+# Reading
+
+
+class Line(NamedTuple):
+    """One whole line: where it lies, and what it holds; ``value`` None: torn, or something else."""
+
+    offset: int
+    length: int
+    value: dict[str, Any] | None
+
+
+def segments(directory: Path) -> list[Path]:
     """The segments in a directory, oldest first; files that are none are left alone."""
-    found = []
-    for path in directory.glob("*.jsonl"):
-        header = next(_values(path), None)
-        if header is not None and header[2].get("aiobs_journal") == VERSION:
-            found.append(Segment(path, int(header[2].get("pid", 0)), header[2].get("process_start")))
-    return sorted(found, key=lambda segment: int(segment.path.stem.rpartition("-")[2] or 0))
+    found = [path for path in directory.glob("*.jsonl") if _is_segment(path)]
+    return sorted(found, key=lambda path: (path.stem.rpartition("-")[2].zfill(20), path.name))
 
 
-def lines(segment: Segment) -> Iterator[Line]:
-    """Every whole line but the header; torn and foreign ones are passed over."""
-    for offset, length, value in _values(segment.path):
-        if "aiobs_journal" not in value:
-            yield Line(segment, offset, length, value)
+def _is_segment(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            header = parsed(file.readline(1024))
+    except OSError:  # removed by its owner since it was listed; a directory
+        return False
+    return isinstance(header, dict) and header.get("aiobs_journal") == VERSION
 
 
-def _values(path: Path) -> Iterator[tuple[int, int, dict[str, Any]]]:
-    """Lines end at ``\\n`` only: U+2028 and its like belong to the text."""
+def is_written(path: Path) -> bool:
+    """Some living process writes this segment (or might: a file system without locks cannot tell)."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return not lock(descriptor, fcntl.LOCK_SH)
+    finally:
+        os.close(descriptor)
+
+
+def lines(file: IO[bytes]) -> Iterator[Line]:
+    """Every line but the header. Lines end at ``\\n`` only: U+2028 and its like belong to the text."""
     offset = 0
-    with path.open("rb") as file:
-        for raw in file:
-            if raw.endswith(b"\n"):
-                value = parsed(raw)
-                if isinstance(value, dict):
-                    yield offset, len(raw), value
-            offset += len(raw)
+    for raw in file:
+        value = parsed(raw)
+        if not isinstance(value, dict):
+            if raw.strip():
+                yield Line(offset, len(raw), None)
+        elif "aiobs_journal" not in value:
+            yield Line(offset, len(raw), value)
+        offset += len(raw)
 
 
 def parsed(raw: bytes) -> Any:
@@ -161,22 +262,3 @@ def parsed(raw: bytes) -> Any:
         return json.loads(raw)
     except (ValueError, RecursionError):
         return None
-
-
-def process_start(pid: int) -> int | None:
-    """When a process started, in clock ticks since boot (/proc); None if there is none, 0 where there is no /proc."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        return 0 if not Path("/proc/self/stat").exists() and _exists(pid) else None
-    return int(stat.rpartition(b")")[2].split()[19])
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from typing import Any
 
@@ -21,17 +22,19 @@ def pipelines() -> Pipelines:
     A signal is left out when its variable (``OTEL_METRICS_EXPORTER`` …) says ``none``. Raises ConfigurationError for
     an unknown protocol, MissingExtra for grpc without the extra.
     """
+    traces = _exporter("TRACES", "trace_exporter", "OTLPSpanExporter")
+    metrics = _exporter("METRICS", "metric_exporter", "OTLPMetricExporter")
+    logs = _exporter("LOGS", "_log_exporter", "OTLPLogExporter")
     return Pipelines(
-        span_processors=(BatchSpanProcessor(_exporter("TRACES", "trace_exporter", "OTLPSpanExporter")),)
-        if _wanted("TRACES")
-        else (),
-        metric_readers=(PeriodicExportingMetricReader(_exporter("METRICS", "metric_exporter", "OTLPMetricExporter")),)
-        if _wanted("METRICS")
-        else (),
-        log_processors=(BatchLogRecordProcessor(_exporter("LOGS", "_log_exporter", "OTLPLogExporter")),)
-        if _wanted("LOGS")
-        else (),
+        span_processors=(BatchSpanProcessor(traces),) if traces else (),
+        metric_readers=(PeriodicExportingMetricReader(metrics),) if metrics else (),
+        log_processors=(BatchLogRecordProcessor(logs),) if logs else (),
     )
+
+
+def span_processor() -> BatchSpanProcessor:
+    """Traces alone, in batches in the background, for a TracerProvider of the program's own."""
+    return BatchSpanProcessor(_made("TRACES", "trace_exporter", "OTLPSpanExporter"))
 
 
 def _wanted(signal: str) -> bool:
@@ -52,11 +55,16 @@ def protocol(signal: str) -> str:
 
 
 def _exporter(signal: str, module: str, cls: str) -> Any:
-    import importlib
+    return _made(signal, module, cls) if _wanted(signal) else None
 
+
+def _made(signal: str, module: str, cls: str) -> Any:
+    """The official exporter, imported only now: it brings an HTTP or gRPC client."""
     flavour = "http" if protocol(signal) == "http/protobuf" else "grpc"
     try:
         found = importlib.import_module(f"opentelemetry.exporter.otlp.proto.{flavour}.{module}")
     except ImportError as error:
+        if flavour == "http":
+            raise
         raise MissingExtra('OTLP over grpc needs an extra: pip install "aiobs[grpc]"') from error
     return getattr(found, cls)()

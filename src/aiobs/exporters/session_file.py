@@ -8,28 +8,32 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from aiobs.call import Call, FunctionCall
-from aiobs.exporters.fold import Fold, write_export
-from aiobs.exporters.journal import Journal, Segment, segments
-from aiobs.exporters.session_record import Identity, call_event, function_event, identity, span_event
+from aiobs.exporters.fold import Fold, export_source, export_text
+from aiobs.exporters.journal import Closed, Journal, is_written, segments
+from aiobs.exporters.session_record import Identity, call_event, event_line, function_event, identity, span_event
 from aiobs.semconv import names
 from aiobs.semconv.serialise import to_json
 
 DEFAULT_PATH = "./llm_observability.json"
 LOCK_TIMEOUT = 20.0
+
+_PLACEHOLDER = re.compile(r"\{(session_id|session_name|date|pid)\}")
 _log = logging.getLogger("aiobs")
 
 Record = Call | FunctionCall
@@ -46,16 +50,23 @@ class SessionFile(SpanProcessor):
         self._path = path
         self._sessions: dict[str, dict[str, Any]] = {}
         self._journal: Journal | None = None
-        self._base: Path | None = None
-        self._lock = threading.Lock()
-        self._failed = False
+        self._directory: str | None = None
+        self._has_failed = False
+        self.after_fork()
+        _files.add(self)
+
+    def after_fork(self) -> None:
+        """In a child: a thread that held a lock is not there any more."""
+        self._lock = threading.RLock()
+        self._flushing = threading.RLock()
 
     # Writing
 
     def session(self, record: dict[str, Any]) -> None:
         """A session began or changed; the last record of a session wins."""
-        self._sessions[record["id"]] = record
-        self._append({"session": record})
+        with self._lock:
+            self._sessions[record["id"]] = record
+        self._append(to_json({"session": record}).encode())
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Nothing: a span is written when it ends."""
@@ -65,24 +76,26 @@ class SessionFile(SpanProcessor):
         try:
             self.write_span(span)
         except Exception as error:  # the boundary to spans of the program's own, which the guard does not see
-            if not self._failed:
-                self._failed = True
+            if not self._has_failed:
+                self._has_failed = True
                 _log.warning("aiobs: a span could not be written to the session file (%s)", type(error).__name__)
 
     def write_span(self, span: ReadableSpan, session_id: str | None = None) -> None:
         """Write the event of a finished span; ``session_id`` is for a span that names none."""
         context = span.context
-        record = self._take(context.span_id) if context else None
-        session_id = (span.attributes or {}).get(names.SESSION_ID, session_id)  # type: ignore[assignment]  # checked below
-        if context is None or not isinstance(session_id, str):
+        if context is None:
             return
-        who = identity(context.span_id, context.trace_id, span.parent.span_id if span.parent else None, session_id)
+        record = self._take(context.span_id)
+        named = span.attributes.get(names.SESSION_ID, session_id) if span.attributes else session_id
+        if not isinstance(named, str):
+            return
+        who = identity(context.span_id, context.trace_id, span.parent.span_id if span.parent else None, named)
         if record is not None:
             self._write_record(record, who)
         elif (found := span_event(span, who)) is not None:
-            self._append({found[0]: found[1]})
+            self._append(event_line(*found))
         else:
-            self._append({"link": [who.span_id, who.parent_span_id]})
+            self._append(to_json({"link": [who.span_id, who.parent_span_id]}).encode())
 
     def write(
         self, record: Record, *, span_id: int, trace_id: int, parent_span_id: int | None, session_id: str
@@ -92,16 +105,30 @@ class SessionFile(SpanProcessor):
 
     def _write_record(self, record: Record, who: Identity) -> None:
         if isinstance(record, Call):
-            self._append({"event": call_event(record, who)})
+            self._append(event_line("event", call_event(record, who)))
         else:
-            self._append({"function": function_event(record, who)})
+            self._append(event_line("function", function_event(record, who)))
 
-    def _append(self, line: dict[str, Any]) -> None:
-        if self._journal is None:
-            self._base = self._target(None)
-            name = next(iter(self._sessions), "spans")
-            self._journal = Journal(journal_directory(self._base), name)
-        self._journal.append(to_json(line).encode())
+    def _append(self, line: bytes) -> None:
+        with self._lock:
+            if self._journal is None:
+                name = next(iter(self._sessions), "spans")
+                self._journal = Journal(journal_directory(self._target(self._shown(None))), name)
+            self._journal.append(line)
+
+    # Where
+
+    def _shown(self, path: str | None) -> str:
+        """The path with its placeholders filled in, from the newest session."""
+        with self._lock:
+            session: Mapping[str, Any] = next(reversed(self._sessions.values()), {})
+        return filled_in(path or self._path or os.environ.get("LLM_OBS_OUT") or DEFAULT_PATH, session)
+
+    def _target(self, shown: str) -> Path:
+        """The file, beside which the journal lies; relative to where the program was when its first session began."""
+        if self._directory is None:
+            self._directory = working_directory()
+        return Path(self._directory, DEFAULT_PATH if shown == "-" else shown)
 
     # Folding
 
@@ -110,118 +137,186 @@ class SessionFile(SpanProcessor):
 
         ``path``, else ``LLM_OBS_OUT``, else ``./llm_observability.json``; ``-`` is standard output. A file that holds
         one of these sessions already (another process of the run, a session that goes on) is added to, any other is
-        replaced. What cannot be written is logged and kept.
+        replaced. ``persist=False`` forgets everything instead. What cannot be written is logged and kept.
         """
+        with self._flushing:
+            taken = self._rotated()
+            if not persist:
+                self._forget(taken)
+                return None
+            shown = self._shown(path)
+            target = self._target(shown) if path is None else Path(working_directory(), shown)
+            try:
+                self._fold(taken, target, shown == "-", include_trace_tree)
+            except OSError as error:
+                _log.warning("aiobs: the session file %s was not written (%s); kept for the next flush", target, error)
+                return None
+            return shown if shown == "-" or Path(working_directory(), shown) == target else str(target)
+
+    def _rotated(self) -> _Taken:
         with self._lock:
             journal = self._journal
-            if journal is not None:
-                journal.retry()
-            mine = self._segments()
-            if not persist:
-                self._clear(mine)
-                return None
-            try:
-                shown = self._fold(path, mine, include_trace_tree)
-            except OSError as error:
-                _log.warning("aiobs: the session file was not written (%s); kept for the next flush", error)
-                return None
-            self._clear(mine)
-            return shown
+            return _Taken(dict(self._sessions), journal, journal.rotate() if journal else Closed([], b"", 0))
 
-    def _fold(self, path: str | None, found: list[Segment], include_trace_tree: bool) -> str:
-        shown = self._shown(path)
-        fold = Fold(self._records(), found)
-        if shown == "-":
-            write_export(sys.stdout, fold, include_trace_tree)
-            return shown
-        target = Path(shown).absolute()
+    def _fold(self, taken: _Taken, target: Path, to_stdout: bool, include_trace_tree: bool) -> None:
+        base = target
+        if taken.journal is not None and taken.journal.directory.is_dir():
+            base = file_of_journal(taken.journal.directory)
+        fold = Fold(taken.sessions)
         target.parent.mkdir(parents=True, exist_ok=True)
-        with file_lock(target):
-            fold.merge_file(target)
-            replace_atomically(target, lambda file: write_export(file, fold, include_trace_tree))
-        return shown
+        try:
+            with file_locks(target, base):
+                done = _collect(fold, base, taken.closed)
+                if to_stdout:
+                    print_text(export_text(fold, include_trace_tree=include_trace_tree))
+                else:
+                    fold.merge(target)
+                    replace_atomically(target, export_text(fold, include_trace_tree=include_trace_tree))
+                remove(done)
+                self._forget(taken)
+        finally:
+            fold.close()
 
-    def _records(self) -> dict[str, dict[str, Any]]:
-        dropped = self._journal.dropped if self._journal else 0
-        if not dropped:
-            return dict(self._sessions)
-        return {
-            key: {**record, "meta": {**record["meta"], "dropped_events": dropped}}
-            for key, record in self._sessions.items()
-        }
-
-    def _segments(self) -> list[Segment]:
-        """The segments of this run: ours, and those of other processes that share one of our sessions."""
-        if self._base is None:
-            return []
-        return [
-            segment
-            for segment in segments(journal_directory(self._base))
-            if segment.pid == os.getpid() or any(session in segment.path.name for session in self._sessions)
-        ]
-
-    def _clear(self, folded: list[Segment]) -> None:
-        """Forget what was written; a segment that another living process writes stays."""
-        if self._journal is not None:
-            self._journal.close()
-        for segment in folded:
-            if segment.pid == os.getpid() or not segment.is_owned_by_the_living():
-                segment.path.unlink(missing_ok=True)
-        if self._base is not None:
-            remove_if_empty(journal_directory(self._base))
-        self._sessions.clear()
-        self._journal = self._base = None
-
-    def _shown(self, path: str | None) -> str:
-        """The path with its placeholders filled in, from the newest session."""
-        text = path or self._path or os.environ.get("LLM_OBS_OUT") or DEFAULT_PATH
-        session = next(reversed(self._sessions.values()), None) or {}
-        for name, value in {
-            "session_id": session.get("id", ""),
-            "session_name": str(session.get("name", "")).replace(os.sep, "_"),
-            "date": time.strftime("%Y-%m-%d"),
-            "pid": str(os.getpid()),
-        }.items():
-            text = text.replace("{" + name + "}", value)
-        return text
-
-    def _target(self, path: str | None) -> Path:
-        shown = self._shown(path)
-        return Path(DEFAULT_PATH if shown == "-" else shown).absolute()
+    def _forget(self, taken: _Taken) -> None:
+        """What was taken is safe (or not wanted); what came meanwhile stays."""
+        with self._lock:
+            for key, record in taken.sessions.items():
+                if self._sessions.get(key) is record:
+                    del self._sessions[key]
+            if taken.journal is None:
+                return
+            taken.journal.discard(taken.closed)
+            remove_if_empty(taken.journal.directory)
+            if taken.journal.is_empty:
+                self._journal = None
+            if all(record["ended_at"] is not None for record in taken.sessions.values()):
+                self._directory = None
 
     def shutdown(self) -> None:
         """Nothing: whoever opened the sessions flushes."""
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Nothing is buffered but what the disk refused."""
-        if self._journal is not None:
-            self._journal.retry()
+        with self._lock:
+            if self._journal is not None:
+                self._journal.retry()
         return True
 
 
-class Recovered(NamedTuple):
-    """What ``recover`` found."""
+class _Taken(NamedTuple):
+    """What a flush writes: the sessions and the closed segments at its begin."""
+
+    sessions: dict[str, dict[str, Any]]
+    journal: Journal | None
+    closed: Closed
+
+
+_files: weakref.WeakSet[SessionFile] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for file in list(_files):
+        file.after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def _collect(fold: Fold, base: Path, closed: Closed) -> list[Path]:
+    """Index what this process wrote, then what others did in the same sessions; segments of the dead that are done."""
+    for segment in closed.segments:
+        if segment.exists():  # unless somebody deleted it
+            fold.add(segment)
+    fold.add(closed.backlog)
+    fold.dropped += closed.dropped
+    done = []
+    for segment in segments(journal_directory(base)):
+        if segment in closed.segments:
+            continue
+        is_finished = not is_written(segment)  # asked before reading: its last line may come in between
+        if fold.add_shared(segment) and is_finished:
+            done.append(segment)
+    return done
+
+
+# Recovering
+
+
+class RecoverResult(NamedTuple):
+    """What ``recover`` found, and where it wrote that; ``path`` None: nothing was left behind.
+
+    ``torn`` counts lines that could not be read: a process was killed while it wrote them.
+    """
 
     path: str | None
-    segments: int
-    sessions: int
-    events: int
+    segments: int = 0
+    sessions: int = 0
+    events: int = 0
+    torn: int = 0
 
 
-def recover(path: str | None = None) -> Recovered:
-    """Fold what dead processes left in the journal beside a session file into that file."""
+def recover(path: str | None = None) -> RecoverResult:
+    """Add what dead processes left in the journal beside a session file to that file; nothing in it is lost.
+
+    A file that is no export is left alone: the export is written beside it, as ``<name>.recovered.json``.
+    """
     target = Path(path or os.environ.get("LLM_OBS_OUT") or DEFAULT_PATH).absolute()
-    left = [segment for segment in segments(journal_directory(target)) if not segment.is_owned_by_the_living()]
-    if not left:
-        return Recovered(None, 0, 0, 0)
-    fold = Fold({}, left)
-    with file_lock(target):
-        fold.merge_file(target)
-        replace_atomically(target, lambda file: write_export(file, fold, include_trace_tree=True))
-    for segment in left:
-        segment.path.unlink(missing_ok=True)
+    if not journal_directory(target).is_dir():
+        return RecoverResult(None)
+    fold = Fold()
+    try:
+        with file_locks(target):
+            left = [segment for segment in segments(journal_directory(target)) if not is_written(segment)]
+            if not left:
+                return RecoverResult(None)
+            for segment in left:
+                fold.add(segment)
+            events, place = len(fold.index), _place_for(target)
+            found = RecoverResult(str(place), len(left), len(fold.sessions), events, fold.torn)
+            fold.merge(place, always=True)
+            replace_atomically(place, export_text(fold, include_trace_tree=True))
+            remove(left)
+    finally:
+        fold.close()
     remove_if_empty(journal_directory(target))
-    return Recovered(str(target), len(left), len(fold.sessions), fold.count)
+    return found
+
+
+def _place_for(target: Path) -> Path:
+    is_free = not target.exists() or target.stat().st_size == 0 or export_source(target) is not None
+    return target if is_free else target.with_name(f"{target.stem}.recovered.json")
+
+
+def left_behind(path: str | None = None) -> list[str]:
+    """The session files beside which a journal lies; placeholders in the path stand for anything."""
+    given = path or os.environ.get("LLM_OBS_OUT") or DEFAULT_PATH
+    if given == "-":
+        given = DEFAULT_PATH
+    pattern = Path(_PLACEHOLDER.sub("*", given)).absolute()
+    journals = Path(pattern.anchor).glob(str(journal_directory(pattern).relative_to(pattern.anchor)))
+    return sorted(str(file_of_journal(journal)) for journal in journals if journal.is_dir())
+
+
+# Files
+
+
+def filled_in(path: str, session: Mapping[str, Any]) -> str:
+    """The path with ``{session_id} {session_name} {date} {pid}`` filled in; a name cannot lead to another directory."""
+    values = {
+        "session_id": str(session.get("id", "none")),
+        "session_name": re.sub(r"[^\w .-]", "_", str(session.get("name", "none")))[:100],
+        "date": time.strftime("%Y-%m-%d"),
+        "pid": str(os.getpid()),
+    }
+    return _PLACEHOLDER.sub(lambda match: values[match[1]], path)
+
+
+def working_directory() -> str:
+    """Where relative paths start; empty where the directory was deleted."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
 
 
 def journal_directory(file: Path) -> Path:
@@ -229,27 +324,52 @@ def journal_directory(file: Path) -> Path:
     return file.with_name(file.name + ".journal")
 
 
+def file_of_journal(directory: Path) -> Path:
+    """The file that ``journal_directory`` belongs to."""
+    return directory.with_name(directory.name.removesuffix(".journal"))
+
+
 @contextmanager
-def file_lock(target: Path) -> Iterator[None]:
+def file_locks(*targets: Path) -> Iterator[None]:
     """One flush at a time per file, across processes; the lock of a process that dies is free at once."""
     from filelock import FileLock  # its asyncio half makes the import too slow for programs that never flush
 
-    with FileLock(f"{target}.lock", timeout=LOCK_TIMEOUT, mode=0o600):
+    with ExitStack() as locks:
+        for target in sorted(set(targets)):
+            locks.enter_context(FileLock(f"{target}.lock", timeout=LOCK_TIMEOUT, mode=0o600))
         yield
 
 
-def replace_atomically(target: Path, write: Callable[[IO[str]], None]) -> None:
+def replace_atomically(target: Path, pieces: Iterable[str]) -> None:
     """Write beside the target, sync, rename: there is the old file or the new one, never half of one."""
     temporary = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(descriptor, "w", encoding="utf-8") as file:
-            write(file)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with open(descriptor, "w", encoding="utf-8", errors="replace") as file:
+            file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def print_text(pieces: Iterable[str]) -> None:
+    """Write to standard output in UTF-8, whatever the terminal's encoding, where it takes bytes."""
+    sys.stdout.flush()
+    binary = getattr(sys.stdout, "buffer", None)
+    for piece in pieces:
+        if binary is None:
+            sys.stdout.write(piece)
+        else:
+            binary.write(piece.encode("utf-8", "replace"))
+    sys.stdout.flush()
+
+
+def remove(paths: Iterable[Path]) -> None:
+    """Remove files, those that are gone already included."""
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 def remove_if_empty(directory: Path) -> None:
@@ -264,6 +384,7 @@ class SessionFileExporter(SpanExporter):
     """The session file as a plain OpenTelemetry exporter (``OTEL_TRACES_EXPORTER=aiobs_json``).
 
     It sees spans only, so an event has the content that its span has. Spans of no session go to one of the process.
+    The file is written by ``force_flush`` and ``shutdown``.
     """
 
     def __init__(self, path: str | None = None) -> None:
@@ -274,27 +395,29 @@ class SessionFileExporter(SpanExporter):
             "name": session_id,
             "started_at": time.time(),
             "ended_at": None,
-            "meta": {"pid": os.getpid(), "cwd": str(Path.cwd())},
+            "meta": {"pid": os.getpid(), "cwd": working_directory()},
             "labels": {},
         }
-        self._announced = False
+        self._is_announced = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Write the spans to the journal."""
-        if spans and not self._announced:
-            self._announced = True
+        if spans and not self._is_announced:
+            self._is_announced = True
             self._file.session(self._session)
         for span in spans:
             self._file.write_span(span, self._session["id"])
         return SpanExportResult.SUCCESS
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Nothing is buffered but what the disk refused."""
-        return self._file.force_flush(timeout_millis)
+        """Write the file; the session goes on."""
+        if not self._is_announced:
+            return True
+        self._is_announced = False
+        return self._file.flush() is not None
 
     def shutdown(self) -> None:
-        """Write the file."""
-        if self._announced:
-            self._announced = False
+        """End the session and write the file."""
+        if self._is_announced:
             self._file.session({**self._session, "ended_at": time.time()})
-            self._file.flush()
+            self.force_flush()

@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from enum import Enum
+from operator import is_
 from pathlib import PurePath
 from typing import Any
 from uuid import UUID
@@ -71,6 +72,8 @@ class _Walk:
     def value(self, value: Any, depth: int) -> Any:
         """The value, made plain."""
         kind = type(value)
+        if kind is dict or kind is list or kind is tuple:
+            return self._container(value, depth)
         if kind is str:
             return self._text(value)
         if kind in _ATOMS:
@@ -79,8 +82,6 @@ class _Walk:
             return value if -_INT64 <= value < _INT64 else str_of_int(value)
         if kind is float:
             return value if math.isfinite(value) else _nonfinite(value)
-        if kind is dict or kind is list or kind is tuple:
-            return self._container(value, depth)
         try:
             return self._object(value, depth)
         except Exception:  # the program's own code: a property, an ``items()``, a buffer that is gone
@@ -92,31 +93,48 @@ class _Walk:
         return clean_text(text) if self._cleans else text
 
     def _container(self, value: Any, depth: int) -> Any:
-        self._room -= 1
+        key, above = id(value), self._above
         if depth >= MAX_DEPTH or self._room < 0:
             return f"<{type(value).__name__}>"
-        key = id(value)
-        if key in self._above:
+        if key in above:
             return "<cycle>"
-        self._above.add(key)
+        above.add(key)
         try:
-            return self._mapping(value, depth + 1) if isinstance(value, Mapping) else self._items(value, depth + 1)
+            if type(value) is dict and not self._cleans:
+                return self._fast_mapping(value, depth + 1)
+            if issubclass(type(value), Mapping):
+                return self._mapping(value, depth + 1)
+            return self._items(value, depth + 1)
         finally:
-            self._above.discard(key)
+            above.discard(key)
 
-    def _mapping(self, value: Mapping[Any, Any], depth: int) -> Any:
-        pairs = list(value.items())
-        self._room -= len(pairs)
-        changed = type(value) is not dict
-        kept = {}
-        for key, item in pairs:
-            if type(item).__name__ in SENTINELS:
-                changed = True
+    def _fast_mapping(self, value: dict[Any, Any], depth: int) -> dict[str, Any]:
+        """The mapping itself as long as nothing in it has to be replaced, else a copy."""
+        self._room -= len(value)
+        kept = None
+        for key, item in value.items():
+            if type(key) is not str:
+                return self._mapping(value, depth)
+            kind = type(item)
+            if kind in _ATOMS or (kind is str and not item.startswith("data:")):
                 continue
-            name, plain = self._key(key), self.value(item, depth)
-            changed = changed or plain is not item or name is not key
-            kept[name] = plain
-        return kept if changed else value
+            plain = self.value(item, depth)
+            if plain is item:
+                continue
+            kept = value.copy() if kept is None else kept
+            if kind.__name__ in SENTINELS:
+                del kept[key]
+            else:
+                kept[key] = plain
+        return value if kept is None else kept
+
+    def _mapping(self, value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
+        self._room -= len(value)
+        return {
+            self._key(key): self.value(item, depth)
+            for key, item in list(value.items())
+            if type(item).__name__ not in SENTINELS
+        }
 
     def _key(self, key: Any) -> str:
         if type(key) is str:
@@ -129,8 +147,10 @@ class _Walk:
         if len(given) > _MANY and set(map(type, given)) == {float}:
             return given if all(map(math.isfinite, given)) else [_finite(item) for item in given]
         self._room -= len(given)
+        if not self._cleans and set(map(type, given)) == {str} and not any(item.startswith("data:") for item in given):
+            return given
         kept = [self.value(item, depth) for item in given]
-        return given if all(map(_is_same, kept, given)) else kept
+        return given if all(map(is_, kept, given)) else kept
 
     def _object(self, value: Any, depth: int) -> Any:
         if isinstance(value, Enum):
@@ -158,10 +178,6 @@ class _Walk:
             return self._container(fields, depth)
         finally:
             self._above.discard(key)
-
-
-def _is_same(one: Any, other: Any) -> bool:
-    return one is other
 
 
 def str_of_int(value: int) -> str:
