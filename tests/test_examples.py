@@ -26,7 +26,14 @@ def test_the_quickstart() -> None:
     assert lines[0] == "> What is an API?"
     assert lines[-2] == "Observability written to: ./llm_observability.json"
     assert lines[-1].startswith("Next: ")
-    for shown in ("quickstart", "pipeline", "search_docs", "tokens", "first chunk", "✗ chat gpt-4-retired  model_not_found"):
+    for shown in (
+        "quickstart",
+        "pipeline",
+        "search_docs",
+        "tokens",
+        "first chunk",
+        "✗ chat gpt-4-retired  model_not_found",
+    ):
         assert shown in done.stderr
     found = json.loads(Path("llm_observability.json").read_text())
     assert [event["request"]["model"] for event in found["events"]] == [

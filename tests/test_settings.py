@@ -55,7 +55,9 @@ def test_bad_variables_name_themselves(monkeypatch, variable: str, value: str, m
     assert isinstance(raised.value, AiobsError)
 
 
-@pytest.mark.parametrize(("name", "value"), [("AIOBS_EXIT_TIMEOUT", "-1"), ("AIOBS_EXIT_TIMEOUT", "nan"), ("AIOBS_ATEXIT", "x")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("AIOBS_EXIT_TIMEOUT", "-1"), ("AIOBS_EXIT_TIMEOUT", "nan"), ("AIOBS_ATEXIT", "x")]
+)
 def test_bad_numbers_and_switches(monkeypatch, name: str, value: str) -> None:
     """Not a number of seconds; not a switch."""
     monkeypatch.setenv(name, value)

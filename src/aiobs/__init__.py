@@ -12,7 +12,7 @@ from aiobs._version import __version__
 
 if TYPE_CHECKING:
     from aiobs.ambient.propagation import copy_context
-    from aiobs.capture.function import observe, span
+    from aiobs.capture.observing import observe, span
     from aiobs.errors import AiobsError
     from aiobs.facade import observer
     from aiobs.instrumentation import Instrumentor
@@ -37,10 +37,10 @@ _HOMES = {
     "configure": "aiobs.runtime",
     "copy_context": "aiobs.ambient.propagation",
     "flush": "aiobs.runtime",
-    "observe": "aiobs.capture.function",
+    "observe": "aiobs.capture.observing",
     "observer": "aiobs.facade",
     "shutdown": "aiobs.runtime",
-    "span": "aiobs.capture.function",
+    "span": "aiobs.capture.observing",
 }
 
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -191,7 +192,10 @@ def test_threads_do_not_mix_their_lines(journal: Journal) -> None:
     assert {(value["thread"], value["n"]) for value in found} == {(t, n) for t in range(8) for n in range(200)}
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+forks = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # test runners are
+
+
+@forks
 def test_a_child_writes_a_segment_of_its_own(journal: Journal, disk: Disk) -> None:
     """After a fork nothing of the parent's is written to, waited for or written twice, its lock and backlog included."""
     journal.append(b'{"who":"parent"}')
@@ -220,6 +224,28 @@ def test_a_child_writes_a_segment_of_its_own(journal: Journal, disk: Disk) -> No
     assert (f"-{child}-" in of_child.name, is_written(own), is_written(of_child)) == (True, True, False)
     journal.retry()
     assert values(journal.directory) == [{"who": "parent"}, {"who": "parent, late"}, {"who": "child"}]
+
+
+@forks
+def test_a_child_does_not_keep_the_parents_segment_locked(journal: Journal) -> None:
+    """A worker that outlives its killed parent does not stand in the way of recovering the parent's segment."""
+    journal.append(b"{}")
+    wait, go = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(go)
+        os.read(wait, 1)
+        os._exit(0)
+    [segment] = segments(journal.directory)
+    assert is_written(segment)
+    journal.rotate()
+    deadline = time.monotonic() + 5
+    while is_written(segment) and time.monotonic() < deadline:  # until the child has come to its hooks
+        time.sleep(0.01)
+    assert not is_written(segment)
+    os.close(go)
+    os.close(wait)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_rotating_freezes_what_was_written(journal: Journal) -> None:

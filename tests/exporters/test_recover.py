@@ -17,6 +17,7 @@ from aiobs.exporters.session_file import RecoverResult, left_behind, recover
 
 from .conftest import Recorder, load, model_call
 
+forks = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # test runners are
 JOURNAL = Path("llm_observability.json.journal")
 SETUP = """
 import os, signal, sys
@@ -118,6 +119,7 @@ def test_journals_of_paths_with_placeholders_are_found(monkeypatch: pytest.Monke
         assert recover(path).events == 20
 
 
+@forks
 def test_a_child_that_died_is_folded_by_its_parent(recorder: Recorder) -> None:
     """S1-81: a forked child records into the session it was born in; nothing twice, nothing lost."""
     session = recorder.open()
@@ -135,6 +137,7 @@ def test_a_child_that_died_is_folded_by_its_parent(recorder: Recorder) -> None:
     assert not JOURNAL.exists()
 
 
+@forks
 def test_a_child_that_flushes_and_its_parent_share_the_file(recorder: Recorder) -> None:
     """Whoever flushes last, the file has the calls of both, each once."""
     session = recorder.open()

@@ -6,6 +6,7 @@ from aiobs.capture.provider import Method, Operation, Provider
 from aiobs.errors import summarize
 from aiobs.instrumentation.openai import chat
 from aiobs.instrumentation.openai.client import client_of, secrets_of, server_of
+from aiobs.instrumentation.openai.messages import read_prompt
 from aiobs.instrumentation.openai.results import answer_of, shape_of
 from aiobs.instrumentation.otel import ProviderInstrumentor
 
@@ -38,7 +39,7 @@ PROVIDER = Provider(
             ),
             read_request=chat.read_request,
             read_response=chat.read_response,
-            read_prompt=chat.read_prompt,
+            read_prompt=read_prompt,
             read_choices=chat.read_choices,
             fold_chunk=chat.fold_chunk,
             session_request=chat.session_request,

@@ -5,13 +5,12 @@ Compatible servers send ``null`` and other types almost anywhere: what does not 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from aiobs.call import Call, Choice, Failure, Message, Part, Prompt, Request, Response, Tool, ToolCall, Usage
-from aiobs.instrumentation.openai.fields import count, fields_of, text
-from aiobs.instrumentation.openai.media import audio_part, file_part, image_part
-from aiobs.semconv.encode import parsed_arguments
+from aiobs.call import Call, Choice, Failure, Request, Response, ToolCall, Usage
+from aiobs.instrumentation.openai.fields import count, fields_of, get, items, text
+from aiobs.instrumentation.openai.media import audio_part
 
 if TYPE_CHECKING:
     from openai.types import CompletionUsage
@@ -67,104 +66,18 @@ def _output_type(given: Mapping[str, Any]) -> str | None:
     return None
 
 
-def read_prompt(kwargs: dict[str, Any]) -> Prompt:
-    """Messages and tools that can be read more than once; a one-shot iterator is left to the SDK."""
-    return Prompt(
-        messages=[_message(message) for message in _items(kwargs.get("messages"))],
-        tools=[tool for item in _items(kwargs.get("tools")) if (tool := _tool(item))],
-    )
-
-
-def _items(value: Any) -> Iterable[Any]:
-    return value if isinstance(value, (list, tuple)) else ()
-
-
-def _get(item: Any, name: str) -> Any:
-    if type(item) is dict:
-        return item.get(name)
-    return item.get(name) if isinstance(item, Mapping) else getattr(item, name, None)
-
-
-def _message(item: Any) -> Message:
-    if type(item) is dict and len(item) == 2:
-        role, content = item.get("role"), item.get("content")
-        if type(content) is str and type(role) is str and role in _SPEAKERS:
-            return {"role": role, "parts": [{"type": "text", "content": content}]}
-    role = str(_get(item, "role") or "user")
-    content = _get(item, "content")
-    if role in ("tool", "function"):
-        response = content if isinstance(content, str) else [_get(part, "text") for part in _items(content)]
-        parts: list[Part] = [{"type": "tool_call_response", "id": _get(item, "tool_call_id"), "response": response}]
-    else:
-        parts = _content_parts(content)
-        if isinstance(refusal := _get(item, "refusal"), str):
-            parts.append({"type": "text", "content": refusal, "refusal": True})
-        parts.extend(_tool_call_part(call) for call in _items(_get(item, "tool_calls")))
-    message: Message = {"role": role, "parts": parts}
-    if isinstance(name := _get(item, "name"), str):
-        message["name"] = name
-    return message
-
-
-_SPEAKERS = frozenset({"system", "developer", "user", "assistant"})
-
-
-def _content_parts(content: Any) -> list[Part]:
-    if isinstance(content, str):
-        return [{"type": "text", "content": content}]
-    return [_content_part(part) for part in _items(content)]
-
-
-def _content_part(part: Any) -> Part:
-    if isinstance(part, str):
-        return {"type": "text", "content": part}
-    kind = _get(part, "type")
-    if kind in ("text", "refusal"):
-        return {"type": "text", "content": str(_get(part, kind) or "")}
-    read = _MEDIA.get(kind)
-    return read(_get(part, kind)) if read else {"type": str(kind)}
-
-
-_MEDIA = {"image_url": image_part, "input_audio": audio_part, "file": file_part}
-
-
-def _tool_call_part(call: Any) -> Part:
-    function = _get(call, "function") or _get(call, "custom")
-    arguments = _get(function, "arguments")
-    arguments = parsed_arguments(arguments) if isinstance(arguments, str) else _get(function, "input")
-    return {
-        "type": "tool_call",
-        "id": _get(call, "id"),
-        "name": str(_get(function, "name") or ""),
-        "arguments": arguments,
-    }
-
-
-def _tool(item: Any) -> Tool | None:
-    kind = _get(item, "type")
-    described = _get(item, kind) if isinstance(kind, str) else None
-    if described is None:
-        return None
-    return {
-        "type": str(kind),
-        "name": str(_get(described, "name") or ""),
-        "description": _get(described, "description"),
-        "parameters": _get(described, "parameters"),
-    }
-
-
 # Response
 
 
 def read_response(result: ChatCompletion | Any) -> Response:
     """Ids, usage and finish reasons. A body that was no JSON comes as ``str`` and has none of them."""
     fields = fields_of(result)
-    choices = _items(fields.get("choices"))
+    choices = items(fields.get("choices"))
     return Response(
         id=text(fields.get("id")),
         model=text(fields.get("model")),
         usage=_usage(fields.get("usage")),
-        finish_reasons=[_get(choice, "finish_reason") for choice in choices],
+        finish_reasons=[get(choice, "finish_reason") for choice in choices],
         service_tier=text(fields.get("service_tier")),
         system_fingerprint=text(fields.get("system_fingerprint")),
         request_id=getattr(result, "_request_id", None),
@@ -185,7 +98,7 @@ def _error_in_answer(error: Any) -> Failure | None:
     """Some compatible servers answer 200 with an error in the body."""
     if error is None:
         return None
-    code, message = _get(error, "code"), _get(error, "message")
+    code, message = get(error, "code"), get(error, "message")
     return Failure(
         type=str(code or "error"), code="PROVIDER_ERROR", exception_type="", message=str(message or code or "error")
     )
@@ -220,7 +133,7 @@ _MODALITIES = (("text_tokens", "text"), ("image_tokens", "image"), ("audio_token
 def read_choices(result: ChatCompletion | Any) -> dict[int, Choice]:
     """What the model said, by choice."""
     choices = {}
-    for position, choice in enumerate(_items(getattr(result, "choices", None))):
+    for position, choice in enumerate(items(getattr(result, "choices", None))):
         index = getattr(choice, "index", None)
         read = choices[index if type(index) is int else position] = Choice(finish_reason=choice.finish_reason)
         _fold_message(read, choice.message)
@@ -255,7 +168,7 @@ def _fold_other(response: Response, chunk: Any) -> None:
     _read_identity(response, chunk)
     if (usage := _usage(getattr(chunk, "usage", None))) is not None:
         response.usage = usage
-    for position, choice in enumerate(_items(getattr(chunk, "choices", None))):
+    for position, choice in enumerate(items(getattr(chunk, "choices", None))):
         index = getattr(choice, "index", None)
         known = response.choices.setdefault(index if type(index) is int else position, Choice())
         known.finish_reason = getattr(choice, "finish_reason", None) or known.finish_reason
@@ -275,7 +188,7 @@ def _fold_message(choice: Choice, message: Any) -> None:
         fragment = getattr(message, name, None)
         if isinstance(fragment, str) and fragment:
             fragments.append(fragment)
-    for position, call in enumerate(_items(getattr(message, "tool_calls", None))):
+    for position, call in enumerate(items(getattr(message, "tool_calls", None))):
         _fold_tool_call(choice, call, position)
     if (function := getattr(message, "function_call", None)) is not None:
         _fold_function(choice.tool_calls.setdefault("function_call", ToolCall()), function)
@@ -294,18 +207,18 @@ def _fold_tool_call(choice: Choice, call: Any, position: int) -> None:
 
 
 def _fold_function(known: ToolCall, function: Any) -> None:
-    known.name = str(_get(function, "name") or known.name)
+    known.name = str(get(function, "name") or known.name)
     for field in ("arguments", "input"):
-        fragment = _get(function, field)
+        fragment = get(function, field)
         if isinstance(fragment, str):
             known.arguments.append(fragment)
 
 
 def _fold_audio(choice: Choice, audio: Any) -> None:
-    transcript = _get(audio, "transcript")
+    transcript = get(audio, "transcript")
     if isinstance(transcript, str):
         choice.text.append(transcript)
-    if isinstance(data := _get(audio, "data"), str):
+    if isinstance(data := get(audio, "data"), str):
         choice.extra.append(audio_part({"data": data, "format": "wav"}))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
@@ -18,6 +18,18 @@ def fields_of(item: Any) -> Mapping[str, Any]:
         return to_dict() if to_dict is not None else {}
     extra = getattr(item, "__pydantic_extra__", None)
     return {**fields, **extra} if extra else fields
+
+
+def get(item: Any, name: str) -> Any:
+    """One field, or None."""
+    if type(item) is dict:
+        return item.get(name)
+    return item.get(name) if isinstance(item, Mapping) else getattr(item, name, None)
+
+
+def items(value: Any) -> Iterable[Any]:
+    """The items of a list or tuple; anything else, a one-shot iterator above all, has none for us."""
+    return value if isinstance(value, (list, tuple)) else ()
 
 
 def count(value: Any) -> int | None:
