@@ -294,6 +294,14 @@ def _at_exit() -> None:
     shutdown(2.0 if timeout is None else timeout)
 
 
+def _after_fork() -> None:
+    """In a child: a thread of the parent may have held the lock."""
+    _runtime.lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
 # Zero code
 
 

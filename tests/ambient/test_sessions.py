@@ -183,6 +183,15 @@ def test_flush_without_end_goes_on() -> None:
     assert len(found["function_events"]) == 2
 
 
+def test_flush_again_without_end() -> None:
+    """S1-09: each flush of a session that is open has its record."""
+    session_id = observer.observe()
+    for expected in (1, 2):
+        work()
+        found = export(path="a.json" if expected == 1 else "b.json")
+        assert [session["id"] for session in found["sessions"]] == [session_id]
+
+
 def test_flush_with_end() -> None:
     """S1-09: flush(end=True) ends it."""
     observer.observe()

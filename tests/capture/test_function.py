@@ -15,6 +15,7 @@ from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
 
 from aiobs import Instrumentor, copy_context, observe, observer, span
+from aiobs.capture import deferred
 from aiobs.errors import ConfigurationError
 from aiobs.testing import InMemoryTelemetry, Simulator
 
@@ -243,7 +244,21 @@ def test_generators_closed_thrown_into_and_failing(recorded) -> None:
     with pytest.raises(KeyError):
         second.throw(KeyError("k"))
     assert closed == [True, True]
+    deferred.drain()
     assert [found.attributes.get("error.type") for found in recorded.spans] == [None, "KeyError"]
+
+
+def test_a_generator_let_go_of(recorded) -> None:
+    """The collector may close it inside any lock, so the next recording (or flush, or the exit) ends its span."""
+
+    @observe
+    def work() -> Any:
+        yield 1
+
+    next(work())
+    assert recorded.spans == ()
+    with span("next"):
+        assert recorded.span("work").attributes["aiobs.output"] == "[1]"
 
 
 async def test_async_generators(recorded) -> None:
@@ -401,6 +416,22 @@ async def test_observe_as_a_block(recorded) -> None:
     async with observe(name="other"), span("third"):
         pass
     assert [item.name for item in recorded.spans] == ["step", "step", "third", "other"]
+
+
+async def test_one_block_object_in_several_tasks(recorded) -> None:
+    """observe(name=...) may be shared: each task leaves the block that it entered."""
+    step = observe(name="step")
+
+    async def task(delay: float) -> None:
+        with step:
+            await asyncio.sleep(delay)
+            with span("inside"):
+                pass
+
+    await asyncio.gather(task(0.02), task(0.01), task(0.0))
+    parents = {item.context.span_id for item in recorded.spans if item.name == "step"}
+    assert {item.parent.span_id for item in recorded.spans if item.name == "inside"} == parents
+    assert len(parents) == 3
 
 
 def test_threads_with_copy_context(recorded) -> None:

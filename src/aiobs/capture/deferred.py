@@ -43,6 +43,12 @@ def closed(tap: Abandonable) -> None:
     _open.discard(tap)
 
 
+def drain_if_any() -> None:
+    """End what finalisers left; costs next to nothing when that is nothing."""
+    if not dropped.empty():
+        drain()
+
+
 def drain() -> None:
     """End what finalisers left."""
     while True:

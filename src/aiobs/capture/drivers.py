@@ -84,8 +84,7 @@ async def _run(
 def _begin(
     provider: Provider, operation: Operation, instance: Any, kwargs: Kwargs, callsite: Callsite | None
 ) -> Recording | None:
-    if not deferred.dropped.empty():
-        deferred.drain()
+    deferred.drain_if_any()
     return guarded(start, provider, operation, instance, kwargs, callsite)
 
 

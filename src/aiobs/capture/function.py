@@ -16,6 +16,7 @@ from opentelemetry.trace import Span, SpanKind, StatusCode
 
 from aiobs.ambient.session import Session, current_session
 from aiobs.call import Callsite, FunctionCall
+from aiobs.capture import deferred
 from aiobs.capture import telemetry as pipeline
 from aiobs.capture.guard import guarded
 from aiobs.capture.handoff import end_span
@@ -68,27 +69,27 @@ class FunctionRecording:
         self._started_ns = started_ns
         self._started = perf_counter_ns()
 
-    def finish(self, result: Any) -> None:
-        """The function returned."""
+    def finish(self, result: Any, at: int | None = None) -> None:
+        """The function returned, now or ``at`` (of the monotonic clock)."""
         if self.call is not None and self.target.capture_result:
             self.call.result = result.picture() if type(result) is Yielded else guarded(reduced, result)
-        self._end({})
+        self._end({}, at)
 
-    def fail(self, error: BaseException) -> None:
+    def fail(self, error: BaseException, at: int | None = None) -> None:
         """The function raised; a cancellation or KeyboardInterrupt is not an error."""
         if self.call is not None:
             self.call.error = guarded(_error_text, error, self.target)
         if not isinstance(error, Exception):
-            self._end({names.CANCELLED: True})
+            self._end({names.CANCELLED: True}, at)
             return
         kind = public_name(type(error))
         if self.span.is_recording():
             told = self.telemetry.describes_errors and self.target.capture_args
             guarded(self.span.set_status, StatusCode.ERROR, clean_text(scrub(exception_text(error))) if told else kind)
-        self._end({names.ERROR_TYPE: kind})
+        self._end({names.ERROR_TYPE: kind}, at)
 
-    def _end(self, attributes: Attributes) -> None:
-        duration = perf_counter_ns() - self._started
+    def _end(self, attributes: Attributes, at: int | None) -> None:
+        duration = (perf_counter_ns() if at is None else at) - self._started
         if self.span.is_recording():
             guarded(self._write, attributes)
         if self.call is not None:
@@ -108,11 +109,10 @@ class FunctionRecording:
 
 def start(target: Target, args: tuple[Any, ...], kwargs: dict[str, Any]) -> FunctionRecording | None:
     """Begin to record a call of an observed function, or None when nothing would be recorded."""
+    deferred.drain_if_any()
     context = get_current()
-    if is_suppressed(context):
-        return None
     telemetry = pipeline.current()
-    if telemetry.is_idle:
+    if telemetry.is_idle or is_suppressed(context):
         return None
     enh_prompt_id = str(uuid.uuid4()) if target.enh_prompt else None
     started_ns = time_ns()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, TypeVar, cast, overload
 
@@ -81,7 +82,8 @@ class Observe:
             "enh_prompt": enh_prompt,
             "auto_enhance_after": auto_enhance_after,
         }
-        self._blocks: list[Block] = []
+        # Open blocks per task: one object may be entered by several at once, and by one several times.
+        self._blocks: ContextVar[tuple[Block, ...]] = ContextVar("aiobs-blocks", default=())
 
     def __call__(self, function: F) -> F:
         """Decorate a function, also one that is a classmethod or staticmethod already."""
@@ -91,11 +93,13 @@ class Observe:
 
     def __enter__(self) -> Span:
         block = span(self._name or "block")
-        self._blocks.append(block)
+        self._blocks.set((*self._blocks.get(), block))
         return block.__enter__()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self._blocks.pop().__exit__(kind, error, tb)
+        *left, block = self._blocks.get()
+        self._blocks.set(tuple(left))
+        block.__exit__(kind, error, tb)
 
     async def __aenter__(self) -> Span:
         return self.__enter__()

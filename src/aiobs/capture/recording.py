@@ -86,7 +86,7 @@ def _stand_in(context: Context) -> Span:
 def _is_recorded(context: Context, client: object, operation: Operation) -> bool:
     """An SDK method that calls another one of the same client, or a span of another GenAI instrumentation."""
     active = context.get(_ACTIVE)
-    if isinstance(active, Recording) and active.client is client:
+    if isinstance(active, Recording) and active.client is client and active.is_open:
         return True
     current = trace.get_current_span(context)
     if getattr(current, "kind", None) is not SpanKind.CLIENT or not current.is_recording():

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from time import perf_counter_ns
+from types import NoneType
 from typing import Any
 
 from aiobs.call import Response
@@ -37,13 +38,22 @@ class Tap:
         self.reading = False
         self.closed_while_reading = False
         self._shadowed: list[tuple[Any, str]] = []
-        self._loop = _running_loop()
+        self._loop: asyncio.AbstractEventLoop | None = None
         deferred.opened(self)
 
     @property
     def is_stranded(self) -> bool:
-        """The event loop that the stream was opened in is closed."""
+        """The event loop that the async stream was opened in is closed."""
         return self._loop is not None and self._loop.is_closed()
+
+    def tap_iterator(self, stream: Any) -> None:
+        """Look at every chunk of an SDK stream from now on."""
+        inner = stream._iterator
+        if hasattr(inner, "__anext__"):
+            self._loop = asyncio.get_running_loop()
+            stream._iterator = AsyncChunks(self, inner)
+        else:
+            stream._iterator = Chunks(self, inner)
 
     def feed(self, chunk: Any) -> None:
         """One chunk went to the program."""
@@ -126,8 +136,7 @@ class StreamTap(Tap):
     def attach(self, stream: Any) -> None:
         """Look at every chunk of the stream from now on."""
         self.shadow_close(stream.response)
-        inner = stream._iterator
-        stream._iterator = (AsyncChunks if hasattr(inner, "__anext__") else Chunks)(self, inner)
+        self.tap_iterator(stream)
 
 
 class ResponseTap(Tap):
@@ -159,11 +168,9 @@ class ResponseTap(Tap):
         return parsed
 
     def _adopt(self, parsed: Any) -> None:
-        inner = getattr(parsed, "_iterator", None)
-        if inner is None or isinstance(inner, (Chunks, AsyncChunks)):
-            return
-        self._streams = True
-        parsed._iterator = (AsyncChunks if hasattr(inner, "__anext__") else Chunks)(self, inner)
+        if not isinstance(getattr(parsed, "_iterator", None), (Chunks, AsyncChunks, NoneType)):
+            self._streams = True
+            self.tap_iterator(parsed)
 
     def abandon(self) -> None:
         """Closed: as a stream if it became one, else with the body if the program has read it."""
@@ -247,13 +254,6 @@ class AsyncChunks:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
 
 
 def _root(cls: type) -> str:

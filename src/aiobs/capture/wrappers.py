@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Callable, Generator
-from functools import wraps
+from functools import partial, wraps
+from time import perf_counter_ns
 from typing import Any
 
 from opentelemetry.context import Context, attach, detach, get_current
 
+from aiobs.capture import deferred
 from aiobs.capture.function import FunctionRecording, Target, Yielded, start
 from aiobs.capture.guard import guarded
 
@@ -105,12 +107,13 @@ def _steps(generator: Any, recording: FunctionRecording) -> Generator[Any, Any, 
 
 
 def _close(generator: Any, recording: FunctionRecording, items: Yielded) -> None:
+    """Closed by the program, or by the collector, which may do so inside any lock: the span is ended a little later."""
     try:
         _in_context(recording.context, generator.close)
     except BaseException as error:
-        recording.fail(error)
+        deferred.dropped.put(partial(recording.fail, error, perf_counter_ns()))
         raise
-    recording.finish(items)
+    deferred.dropped.put(partial(recording.finish, items, perf_counter_ns()))
 
 
 def _in_context(context: Context, function: Callable[..., Any], *args: Any) -> Any:

@@ -7,14 +7,55 @@
         simulator.openai().chat.completions.create(model="gpt-4o-mini", messages=[...])
         assert simulator.requests[0].json["model"] == "gpt-4o-mini"
 
-As pytest fixtures: ``aiobs_simulator`` and ``aiobs_telemetry``.
+As pytest fixtures: ``aiobs_simulator`` and ``aiobs_telemetry``. As a server of its own: ``python -m aiobs.testing``.
 """
 
 from __future__ import annotations
 
-from aiobs.testing.otlp_sink import OTLPSink
-from aiobs.testing.pipeline import InMemoryTelemetry
-from aiobs.testing.script import Answer, Fault, Gate, Reply, Request
-from aiobs.testing.simulator import Simulator
+import importlib
+from typing import TYPE_CHECKING
 
-__all__ = ["Answer", "Fault", "Gate", "InMemoryTelemetry", "OTLPSink", "Reply", "Request", "Simulator"]
+if TYPE_CHECKING:
+    from aiobs.testing.otlp_sink import Export, OTLPSink, attributes_of
+    from aiobs.testing.pipeline import InMemoryTelemetry
+    from aiobs.testing.script import Answer, Fault, Gate, Reply, Request
+    from aiobs.testing.simulator import Simulator
+
+__all__ = [
+    "Answer",
+    "Export",
+    "Fault",
+    "Gate",
+    "InMemoryTelemetry",
+    "OTLPSink",
+    "Reply",
+    "Request",
+    "Simulator",
+    "attributes_of",
+]
+
+_HOMES = {
+    "Answer": "aiobs.testing.script",
+    "Export": "aiobs.testing.otlp_sink",
+    "Fault": "aiobs.testing.script",
+    "Gate": "aiobs.testing.script",
+    "InMemoryTelemetry": "aiobs.testing.pipeline",
+    "OTLPSink": "aiobs.testing.otlp_sink",
+    "Reply": "aiobs.testing.script",
+    "Request": "aiobs.testing.script",
+    "Simulator": "aiobs.testing.simulator",
+    "attributes_of": "aiobs.testing.otlp_sink",
+}
+
+
+def __getattr__(name: str) -> object:
+    # Lazy, since pytest imports this package with its plugin in every run of whoever has aiobs installed.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'aiobs.testing' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *(name for name in __all__ if name not in globals())]

@@ -6,29 +6,28 @@ One thread per connection; closing it ends every thread and socket at once, also
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import threading
-from collections.abc import Callable, Iterable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
+from socketserver import TCPServer
 from typing import Any, Self
+
+from aiobs.testing.script import POLL
 
 
 class Exchange(BaseHTTPRequestHandler):
-    """One connection; ``respond`` of the server is called for each request."""
+    """One connection; ``respond`` of the owner is called for each request."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # each chunk leaves as it is written
     wbufsize = 0
     server: _Server
 
-    def setup(self) -> None:
-        """Let the server know the socket, so that it can be closed from outside."""
-        super().setup()
-        self.server.live.add(self.connection)
-
     def finish(self) -> None:
-        """Forget the socket."""
-        self.server.live.discard(self.connection)
+        """Close the files; a client that is gone is no news."""
         with contextlib.suppress(OSError):
             super().finish()
 
@@ -42,10 +41,19 @@ class Exchange(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:  # the names that http.server looks for
         """Read the body, then let the owner answer."""
-        length = int(self.headers.get("content-length") or 0)
-        self.server.respond(self, self.rfile.read(length))
+        self.server.owner.answer(self, self._read_body())
 
     do_POST = do_PUT = do_DELETE = do_PATCH = do_GET
+
+    def _read_body(self) -> bytes:
+        if "chunked" not in self.headers.get("transfer-encoding", ""):
+            return self.rfile.read(int(self.headers.get("content-length") or 0))
+        body = b""
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            body += self.rfile.read(size + 2)[:size]
+        while self.rfile.readline().strip():
+            """A trailer; nobody asks for it."""
+        return body
 
     def send_whole(self, status: int, headers: dict[str, str], body: bytes) -> None:
         """Status, headers and a body of known length."""
@@ -59,10 +67,13 @@ class Exchange(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
 
-    def send_chunks(self, chunks: Iterable[bytes]) -> None:
-        """Chunked transfer encoding, one ``send`` a chunk, and the chunk that ends it."""
-        for chunk in chunks:
+    def send_chunk(self, chunk: bytes) -> None:
+        """One chunk in chunked transfer encoding, in one write; nothing for an empty one, which would end the body."""
+        if chunk:
             self.wfile.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
+
+    def end_chunks(self) -> None:
+        """The chunk that ends a chunked body."""
         self.wfile.write(b"0\r\n\r\n")
 
     def hang_up(self) -> None:
@@ -71,63 +82,139 @@ class Exchange(BaseHTTPRequestHandler):
         with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_RDWR)
 
+    def client_is_gone(self) -> bool:
+        """Whether the client has closed its end."""
+        try:
+            return not self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = False  # joined when the server closes
+    def abandoned(self) -> bool:
+        """Whether there is no point in a reply any more: the client is gone, or the server closes."""
+        return self.server.owner.closing.is_set() or self.client_is_gone()
+
+    def pause(self, seconds: float) -> None:
+        """Wait; ``ConnectionAbortedError`` as soon as the exchange is abandoned."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if self.server.owner.closing.wait(min(left, POLL)) or self.client_is_gone():
+                raise ConnectionAbortedError
+
+
+class _Server(TCPServer):
+    # Not http.server's own class: that one asks the resolver for the host's name when it binds.
+    allow_reuse_address = True
     request_queue_size = 128
-    live: set[socket.socket]
-    respond: Callable[[Exchange, bytes], None]
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no news."""
+    def __init__(self, owner: LoopbackServer, port: int) -> None:
+        self.owner = owner
+        self.connections: dict[threading.Thread, socket.socket] = {}
+        super().__init__(("127.0.0.1", port), Exchange)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve one connection in a thread; noted here, in the accepting thread, so that close() misses none."""
+        alive = {thread: connection for thread, connection in self.connections.items() if thread.is_alive()}
+        thread = threading.Thread(
+            target=self._serve, args=(request, client_address), name="aiobs-loopback-connection", daemon=True
+        )
+        self.connections = {**alive, thread: request}
+        thread.start()
+
+    def _serve(self, connection: socket.socket, client_address: Any) -> None:
+        try:
+            self.finish_request(connection, client_address)
+        except Exception as failure:  # the boundary of a thread: close() hands it to the test
+            self.owner.failures.append(failure)
+        finally:
+            self.shutdown_request(connection)
+
+    def disconnect(self) -> None:
+        """Break every connection off and wait for its thread."""
+        for connection in self.connections.values():
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        for thread in self.connections:
+            thread.join()
 
 
 class LoopbackServer:
-    """A server on 127.0.0.1 and a free port, from ``start`` to ``close`` (or as a context manager)."""
+    """A server on 127.0.0.1, from ``start`` to ``close``, or as a context manager; port 0 takes a free one.
 
-    def __init__(self) -> None:
+    What breaks in here (a rule of yours that raises, say) is answered with a 500, kept in ``failures`` and raised where
+    the ``with`` block ends.
+    """
+
+    def __init__(self, port: int = 0) -> None:
+        self._port = port
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
+        self._changed = threading.Condition()
         self.closing = threading.Event()
+        self.failures: list[Exception] = []
 
     def start(self) -> Self:
         """Listen and serve."""
+        if self._server is not None:
+            raise RuntimeError("The server is running already.")
         self.closing.clear()
-        self._server = _Server(("127.0.0.1", 0), Exchange)
-        self._server.live = set()
-        self._server.respond = self.respond
+        self._server = _Server(self, self._port)
         self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, name="aiobs-loopback", daemon=True
+            target=self._server.serve_forever, kwargs={"poll_interval": POLL}, name="aiobs-loopback", daemon=True
         )
         self._thread.start()
         return self
 
     def close(self) -> None:
-        """Close every connection and wait for every thread."""
+        """Close every connection and wait for every thread; closing it again does nothing."""
         server, self._server = self._server, None
         if server is None or self._thread is None:
             return
         self.closing.set()
         server.shutdown()
-        for connection in list(server.live):
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-        server.server_close()
         self._thread.join()
+        server.server_close()
+        server.disconnect()
+
+    def answer(self, exchange: Exchange, body: bytes) -> None:
+        """Answer one request; what fails on our side is noted and told to the client."""
+        try:
+            self.respond(exchange, body)
+        except OSError:
+            exchange.close_connection = True
+        except Exception as failure:  # a rule or a body that breaks us: the test must see it, not a dead thread
+            self.failures.append(failure)
+            exchange.close_connection = True
+            body = json.dumps({"error": {"message": f"The test server itself failed: {failure!r}"}}).encode()
+            exchange.send_whole(500, {"content-type": "application/json"}, body)
+        finally:
+            with self._changed:
+                self._changed.notify_all()
 
     def respond(self, exchange: Exchange, body: bytes) -> None:
         """Answer one request."""
         raise NotImplementedError
+
+    def wait_for(self, condition: Callable[[Self], bool], timeout: float = 10.0) -> bool:
+        """Wait until the condition on this server holds; False if it does not in time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: condition(self), timeout)
 
     @property
     def origin(self) -> str:
         """``http://127.0.0.1:PORT``."""
         if self._server is None:
             raise RuntimeError("The server is not running; use it as a context manager, or call start().")
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, exception: BaseException | None, traceback: object) -> None:
         self.close()
+        if self.failures and exception is None:
+            raise self.failures[0]
+        for failure in self.failures:
+            if exception is not None:
+                exception.add_note(f"{type(self).__name__} failed meanwhile: {failure!r}")

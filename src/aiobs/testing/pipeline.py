@@ -60,17 +60,17 @@ class InMemoryTelemetry:
         return [log.log_record for log in self.logs if log.log_record.event_name == name]
 
     def metrics(self) -> dict[str, list[Any]]:
-        """Data points by metric name, as collected now."""
+        """Data points by metric name, as collected now: sums and histograms since the pipeline was made."""
         collected = self._metric_reader.get_metrics_data()
-        return {
-            metric.name: list(metric.data.data_points)
-            for resource in (collected.resource_metrics if collected else ())
-            for scope in resource.scope_metrics
-            for metric in scope.metrics
-        }
+        found: dict[str, list[Any]] = {}
+        for resource in collected.resource_metrics if collected else ():
+            for scope in resource.scope_metrics:
+                for metric in scope.metrics:
+                    found.setdefault(metric.name, []).extend(metric.data.data_points)
+        return found
 
     def clear(self) -> None:
-        """Forget spans and logs."""
+        """Forget spans and logs; metrics count on, as OpenTelemetry's instruments do."""
         self._span_exporter.clear()
         self._log_exporter.clear()
 

@@ -3,32 +3,47 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+POLL = 0.02  # seconds between two looks at whether a client that is kept waiting is still there
+
 
 class Gate:
-    """Holds a streamed reply back, chunk by chunk: chunk *n* leaves only after ``release`` has let *n* through."""
+    """Holds a reply back, chunk by chunk: chunk *n* leaves only after ``release`` has let *n* through.
+
+    A chunk is one event of a stream (``[DONE]`` is one too), or the whole body of a reply that is not streamed.
+    """
 
     def __init__(self) -> None:
-        self._allowed = threading.Semaphore(0)
-        self._open = threading.Event()
+        self._changed = threading.Condition()
+        self._released = 0
+        self._open = False
+        self.passed = 0
+        """How many chunks it has let out so far."""
 
     def release(self, chunks: int = 1) -> None:
         """Let this many more chunks out."""
-        self._allowed.release(chunks)
+        with self._changed:
+            self._released += chunks
+            self._changed.notify_all()
 
     def open(self) -> None:
         """Let everything out from now on."""
-        self._open.set()
-        self._allowed.release()
+        with self._changed:
+            self._open = True
+            self._changed.notify_all()
 
-    def wait(self, closing: threading.Event) -> None:
-        """Wait for leave to send one chunk; returns also when the server closes."""
-        while not (self._open.is_set() or closing.is_set()):
-            if self._allowed.acquire(timeout=0.02):
-                return
+    def wait(self, given_up: Callable[[], bool] = lambda: False) -> bool:
+        """Wait for leave to send one chunk; False if ``given_up`` says so first."""
+        with self._changed:
+            while not self._open and self.passed >= self._released:
+                if given_up():
+                    return False
+                self._changed.wait(POLL)
+            self.passed += 1
+            return True
 
 
 @dataclass(frozen=True)
@@ -36,10 +51,11 @@ class Fault:
     """What goes wrong with one reply; every field that is left alone goes right.
 
     ``status``: an error answer with the provider's error body (``code``, ``message``, ``retry_after`` seconds) ·
-    ``silence``: seconds before anything is sent · ``chunk_delay``: seconds before each chunk · ``cut_after``: the
-    connection closes after that many chunks · ``error_after``: an error event after that many chunks ·
-    ``malformed``: the body, or the second chunk, is no JSON · ``padding``: that many characters more text ·
-    ``content_type``: instead of the right one · ``gate``: chunks wait for it.
+    ``silence``: seconds before anything is sent · ``hang_up``: the connection closes instead of an answer ·
+    ``chunk_delay``: seconds before each chunk · ``cut_after``: the connection closes after that many chunks, or in the
+    middle of a body that is not streamed · ``error_after``: an error event after that many chunks · ``malformed``: the
+    body, or the second chunk, is no JSON · ``padding``: that many characters more text · ``content_type``: instead of
+    the right one · ``gate``: chunks wait for it.
     """
 
     status: int | None = None
@@ -48,6 +64,7 @@ class Fault:
     retry_after: float | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     silence: float = 0.0
+    hang_up: bool = False
     chunk_delay: float = 0.0
     cut_after: int | None = None
     error_after: int | None = None
@@ -61,9 +78,11 @@ class Fault:
 class Answer:
     """What the model says; None is made up from the request, the same for the same request.
 
-    ``tool_calls``: (name, arguments) pairs · ``usage`` overrides counts by the wire's own names, nested dicts merged ·
-    ``fields`` and ``message`` overlay the body and each message (``None`` values included) · ``chunks``: into how many
-    pieces streamed text is cut · ``choices``: one Answer per choice instead.
+    ``tool_calls``: (name, arguments) pairs; arguments that are a string go out as they are, and a name that starts with
+    ``custom:`` is a custom tool's · ``audio``: its transcript · ``usage`` overrides counts by the wire's own names,
+    nested dicts merged · ``fields``, ``choice`` and ``message`` overlay the body, each choice and each message
+    (``None`` values included) · ``chunks``: into how many pieces streamed text is cut · ``choices``: one Answer per
+    choice; its ``usage`` and ``fields`` stay those of the outer one.
     """
 
     text: str | None = None
@@ -74,8 +93,10 @@ class Answer:
     finish_reason: str | None = None
     usage: Mapping[str, Any] | None = None
     fields: Mapping[str, Any] = field(default_factory=dict)
+    choice: Mapping[str, Any] = field(default_factory=dict)
     message: Mapping[str, Any] = field(default_factory=dict)
     chunks: int | None = None
+    choices: Sequence[Answer] = ()
     fault: Fault = field(default_factory=Fault)
 
 
@@ -91,7 +112,12 @@ class Reply:
 
 @dataclass
 class Request:
-    """One request that came in. ``json`` is None for a body that is none; credentials are kept as they were sent."""
+    """One request that came in, and what became of it.
+
+    ``headers`` have lower-case names and are as they were sent, credentials included · ``json`` is None for a body that
+    is none · ``received_at``: seconds since the epoch · ``status`` is the one that was sent · ``finished``: the reply
+    is sent or broken off · ``disconnected``: the client went away while its reply was held back or on its way.
+    """
 
     number: int
     method: str
@@ -100,5 +126,7 @@ class Request:
     headers: dict[str, str]
     body: bytes
     json: Any
+    received_at: float = 0.0
     status: int | None = None
+    finished: bool = False
     disconnected: bool = False

@@ -1,50 +1,23 @@
-"""The provider simulator: a loopback server that speaks the providers' wire formats, and goes wrong as told.
-
-Wire formats are the modules ``wire_*`` beside this file: adding one edits nothing else.
-"""
+"""The provider simulator: a loopback server that speaks the providers' wire formats, and goes wrong as told."""
 
 from __future__ import annotations
 
-import importlib
+import inspect
 import json
-import pkgutil
-import threading
+import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cache, partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 from aiobs.testing.loopback import Exchange, LoopbackServer
 from aiobs.testing.script import Answer, Fault, Gate, Reply, Request
+from aiobs.testing.wire import Wire, find_route, wires
 
 Script = Answer | Reply
 Rule = Callable[[Request], Script | None]
-
-
-@dataclass(frozen=True)
-class Wire:
-    """One provider's wire format.
-
-    ``answers`` says whether a path is this wire's; ``reply`` turns a request and an Answer into bytes; ``error`` makes
-    the provider's error body; ``clients`` are factories of ready clients by name, given the simulator's origin.
-    """
-
-    name: str
-    answers: Callable[[Request], bool]
-    reply: Callable[[Request, Answer], Reply]
-    error: Callable[[int, str | None, str | None], bytes]
-    clients: Mapping[str, Callable[..., Any]]
-    environment: Callable[[str], dict[str, str]]
-
-
-@cache
-def wires() -> tuple[Wire, ...]:
-    """Every wire format that there is."""
-    package = importlib.import_module("aiobs.testing")
-    found = [module.name for module in pkgutil.iter_modules(package.__path__) if module.name.startswith("wire_")]
-    return tuple(importlib.import_module(f"aiobs.testing.{name}").WIRE for name in sorted(found))
 
 
 class Simulator(LoopbackServer):
@@ -53,15 +26,18 @@ class Simulator(LoopbackServer):
     Without a script every request gets a sensible answer, the same for the same request: text about the last user
     message, a call of the first tool on offer, JSON that fits a response format. ``reply``, ``fail``, ``fault`` and
     ``raw`` say what the next requests get, in order; ``on`` sets a rule for all. ``requests`` is the journal.
+
+    Ready clients are methods named after them: ``simulator.openai()``, ``async_openai()``, ``azure_openai()``,
+    ``async_azure_openai()``, with the SDK's own keywords; they do not retry unless asked to. ``close()`` closes the
+    sync ones; use the others in ``async with``.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, port: int = 0) -> None:
+        super().__init__(port)
         self.requests: list[Request] = []
         self._script: deque[Script] = deque()
         self._rules: list[Rule] = []
         self._clients: list[Any] = []
-        self._lock = threading.Lock()
 
     # What it is told
 
@@ -100,7 +76,7 @@ class Simulator(LoopbackServer):
         self.next(Reply(status, {**default, **(headers or {})}, body, Fault(**fault)))
 
     def gated(self, text: str | None = None, **answer: Any) -> Gate:
-        """Stream the next answer chunk by chunk, as the gate lets them out."""
+        """Send the next answer chunk by chunk, as the gate lets them out."""
         gate = Gate()
         self.next(Answer(text=text, fault=Fault(gate=gate), **answer))
         return gate
@@ -119,6 +95,9 @@ class Simulator(LoopbackServer):
                     return partial(self._client, wire.clients[name])
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *(name for wire in wires() for name in wire.clients)]
+
     def _client(self, factory: Callable[..., Any], **options: Any) -> Any:
         client = factory(self.origin, **options)
         self._clients.append(client)
@@ -131,7 +110,7 @@ class Simulator(LoopbackServer):
     def close(self) -> None:
         """Close the sync clients it handed out, every connection, every thread."""
         for client in self._clients:
-            if not hasattr(client, "__aenter__"):
+            if not inspect.iscoroutinefunction(client.close):
                 client.close()
         self._clients.clear()
         super().close()
@@ -141,70 +120,94 @@ class Simulator(LoopbackServer):
     def respond(self, exchange: Exchange, body: bytes) -> None:
         """Note the request, find its reply, send it."""
         request = self._note(exchange, body)
-        reply = self._reply_to(request)
-        request.status = reply.status
         try:
+            reply = self._reply_to(request)
+            request.status = reply.status
             self._send(exchange, reply, request)
         except OSError:
-            request.disconnected = True
-            exchange.close_connection = True
+            request.disconnected = not self.closing.is_set()
+            raise
+        finally:
+            request.finished = True
 
     def _note(self, exchange: Exchange, body: bytes) -> Request:
         url = urlsplit(exchange.path)
         headers = {name.lower(): value for name, value in exchange.headers.items()}
-        with self._lock:
+        with self._changed:
             number = len(self.requests) + 1
-            request = Request(number, exchange.command, url.path, url.query, headers, body, _parsed(body))
+            request = Request(
+                number, exchange.command, url.path, url.query, headers, body, _parsed(body), received_at=time.time()
+            )
             self.requests.append(request)
+            self._changed.notify_all()
         return request
 
     def _reply_to(self, request: Request) -> Reply:
-        wire = next((wire for wire in wires() if wire.answers(request)), None)
-        if wire is None:
-            return Reply(404, body=wires()[0].error(404, None, f"Invalid URL ({request.method} {request.path})"))
+        wire, handler = find_route(request)
         script = self._scripted(request)
         if isinstance(script, Reply):
-            return script
-        fault = script.fault
-        if fault.status is not None:
-            headers = {"content-type": "application/json", **fault.headers}
-            if fault.retry_after is not None:
-                headers["retry-after"] = f"{fault.retry_after:g}"
-            return Reply(fault.status, headers, wire.error(fault.status, fault.code, fault.message), fault)
-        reply = wire.reply(request, script)
-        return replace(reply, body=_damaged(reply.body, fault, wire), fault=fault)
+            return _damaged(script, script.fault, wire)
+        if script.fault.status is not None:
+            return _refusal(script.fault.status, script.fault, wire)
+        if handler is None:
+            return _refusal(404, Fault(message=f"Invalid URL ({request.method} {request.path})"), wire)
+        reply = handler(request, script)
+        if isinstance(reply, Fault):
+            return _refusal(reply.status or 400, reply, wire)
+        return _damaged(reply, script.fault, wire)
 
     def _scripted(self, request: Request) -> Script:
         for rule in self._rules:
             if (script := rule(request)) is not None:
                 return script
-        with self._lock:
+        with self._changed:
             return self._script.popleft() if self._script else Answer()
 
     def _send(self, exchange: Exchange, reply: Reply, request: Request) -> None:
-        fault = reply.fault
-        if fault.silence and self.closing.wait(fault.silence):
+        fault, body = reply.fault, reply.body
+        exchange.pause(fault.silence)
+        if fault.hang_up:
             return exchange.hang_up()
         headers = {"x-request-id": f"req_{request.number:06d}", **reply.headers}
         if fault.content_type is not None:
             headers["content-type"] = fault.content_type
-        if isinstance(reply.body, bytes) and fault.cut_after is None:
-            return exchange.send_whole(reply.status, headers, reply.body)
+        if isinstance(body, bytes) and fault.cut_after is None:
+            _hold(exchange, fault)
+            return exchange.send_whole(reply.status, headers, body)
         exchange.send_head(reply.status, {**headers, "transfer-encoding": "chunked"})
-        chunks = [reply.body[: len(reply.body) // 2]] if isinstance(reply.body, bytes) else reply.body
-        if fault.cut_after is None:
-            return exchange.send_chunks(self._paced(chunks, fault))
-        for chunk in self._paced(chunks[: fault.cut_after], fault):
-            exchange.wfile.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
-        return exchange.hang_up()
+        for chunk in [body[: len(body) // 2]] if isinstance(body, bytes) else body[: fault.cut_after]:
+            _hold(exchange, fault)
+            exchange.send_chunk(chunk)
+        return exchange.end_chunks() if fault.cut_after is None else exchange.hang_up()
 
-    def _paced(self, chunks: Sequence[bytes], fault: Fault) -> Iterator[bytes]:
-        for chunk in chunks:
-            if fault.gate is not None:
-                fault.gate.wait(self.closing)
-            if fault.chunk_delay:
-                self.closing.wait(fault.chunk_delay)
-            yield chunk
+
+def _hold(exchange: Exchange, fault: Fault) -> None:
+    """Wait as long as the next chunk has to."""
+    if fault.gate is not None and not fault.gate.wait(exchange.abandoned):
+        raise ConnectionAbortedError
+    exchange.pause(fault.chunk_delay)
+
+
+def _refusal(status: int, fault: Fault, wire: Wire) -> Reply:
+    """An error answer in the provider's words."""
+    headers = {"content-type": "application/json", **fault.headers}
+    if fault.retry_after is not None:
+        headers["retry-after"] = f"{fault.retry_after:g}"
+    return _damaged(Reply(status, headers, wire.error(status, fault.code, fault.message)), fault, wire)
+
+
+def _damaged(reply: Reply, fault: Fault, wire: Wire) -> Reply:
+    """The reply with its fault, and with what that puts into the body."""
+    if isinstance(reply.body, bytes):
+        body = reply.body[: len(reply.body) // 2] if fault.malformed else reply.body
+        return replace(reply, body=body, fault=fault)
+    chunks = list(reply.body)
+    if fault.error_after is not None:
+        event = b"data: " + wire.error(500, fault.code, fault.message) + b"\n\n"
+        chunks = [*chunks[: fault.error_after], event]
+    if fault.malformed:
+        chunks = [*chunks[:1], b"data: {not json\n\n", *chunks[2:]]
+    return replace(reply, body=chunks, fault=fault)
 
 
 def _parsed(body: bytes) -> Any:
@@ -212,16 +215,3 @@ def _parsed(body: bytes) -> Any:
         return json.loads(body)
     except ValueError:
         return None
-
-
-def _damaged(body: bytes | Sequence[bytes], fault: Fault, wire: Wire) -> bytes | Sequence[bytes]:
-    """The body with what the fault puts into it."""
-    if isinstance(body, bytes):
-        return body[: len(body) // 2] if fault.malformed else body
-    chunks = list(body)
-    if fault.error_after is not None:
-        event = wire.error(200, fault.code, fault.message)
-        return [*chunks[: fault.error_after], b"data: " + event + b"\n\n"]
-    if fault.malformed:
-        return [*chunks[:1], b"data: {not json\n\n", *chunks[1:]]
-    return chunks

@@ -92,6 +92,16 @@ def test_odd_requests(simulator: Simulator, signals, make) -> None:
     )
 
 
+def test_an_iterator_that_the_sdk_did_not_read_is_as_full_as_before(simulator: Simulator, signals) -> None:
+    """38: a call that fails before it is sent leaves the program its iterator, with content and a session on."""
+    Instrumentor(**signals.providers, capture_content="span_and_event").instrument()
+    observer.observe(tracer_provider=signals.tracer_provider)
+    messages, tools = iter(ASK), iter([{"type": "function", "function": {"name": "f"}}])
+    with pytest.raises(TypeError):
+        simulator.openai().chat.completions.create(model="m", messages=messages, tools=tools, nonsense=1)
+    assert (list(messages), len(list(tools))) == (ASK, 1)
+
+
 ANSWERS: dict[str, bytes] = {
     "choices null": b'{"id":"x","model":"m","choices":null}',
     "no choices": b'{"id":"x","model":"m"}',

@@ -170,7 +170,6 @@ async def test_a_stream_of_a_closed_loop_is_ended_by_flush(simulator: Simulator,
             stream = await client.chat.completions.create(model="m", messages=ASK, stream=True)
             await anext(stream)
             kept.append((client, stream))
-            stream.response.stream._stream = None
 
         kept: list = []
         loop = asyncio.new_event_loop()
@@ -187,6 +186,22 @@ async def test_a_stream_of_a_closed_loop_is_ended_by_flush(simulator: Simulator,
     assert instrumented.spans == ()
     flush()
     assert outcome(instrumented) == BROKEN_OFF
+
+
+def test_a_sync_stream_outlives_the_loop_it_was_opened_in(simulator: Simulator, instrumented) -> None:
+    """A sync client used inside a coroutine: its stream can be read on when the loop is closed."""
+
+    async def opened() -> list:
+        stream = create(simulator)
+        next(stream)
+        return [stream]
+
+    simulator.reply(TEXT)
+    (stream,) = asyncio.run(opened())
+    flush()
+    assert instrumented.spans == ()
+    list(stream)
+    assert outcome(instrumented) == DONE
 
 
 @pytest.mark.parametrize(
