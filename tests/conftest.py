@@ -11,7 +11,8 @@ from opentelemetry import trace
 from opentelemetry.context import Context, get_current
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
-from aiobs.capture import guard, telemetry
+from aiobs import guard
+from aiobs.capture import telemetry
 from aiobs.facade import observer
 from aiobs.instrumentation import Instrumentor
 from aiobs.testing import InMemoryTelemetry, Simulator

@@ -32,10 +32,10 @@ from aiobs.ambient.otel import LabelsResourceDetector, StampingProcessor
 from aiobs.ambient.session import Session, enter_session, open_sessions, process_meta
 from aiobs.call import Call, FunctionCall
 from aiobs.capture import deferred, telemetry
-from aiobs.capture.guard import guarded
 from aiobs.errors import AiobsError
 from aiobs.exporters.registry import exporter
 from aiobs.exporters.session_file import SessionFile
+from aiobs.guard import guarded
 from aiobs.instrumentation import Instrumentor
 from aiobs.settings import CaptureContent, resolve
 
@@ -173,7 +173,7 @@ def _attach(provider: Any) -> None:
     if provider in _runtime.attached or not hasattr(provider, "add_span_processor"):
         return
     _runtime.attached.append(provider)
-    provider.add_span_processor(StampingProcessor(guarded))
+    provider.add_span_processor(StampingProcessor())
     provider.add_span_processor(_runtime.handoff.file)
 
 

@@ -185,11 +185,11 @@ def test_flush_without_end_goes_on() -> None:
 
 def test_flush_again_without_end() -> None:
     """S1-09: each flush of a session that is open has its record."""
-    session_id = observer.observe()
-    for expected in (1, 2):
+    session_id = observer.observe("going on", labels={"team": "ml"})
+    for path in ("a.json", "b.json"):
         work()
-        found = export(path="a.json" if expected == 1 else "b.json")
-        assert [session["id"] for session in found["sessions"]] == [session_id]
+        (session,) = export(path=path)["sessions"]
+        assert (session["id"], session["name"], session["labels"]["team"]) == (session_id, "going on", "ml")
 
 
 def test_flush_with_end() -> None:

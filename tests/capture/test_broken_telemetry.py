@@ -12,8 +12,8 @@ import pytest
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import Sampler
 
-from aiobs import Instrumentor, observe, observer
-from aiobs.capture import deferred, guard, telemetry
+from aiobs import Instrumentor, guard, observe, observer
+from aiobs.capture import deferred, telemetry
 from aiobs.errors import AiobsError
 from aiobs.testing import InMemoryTelemetry, Simulator
 

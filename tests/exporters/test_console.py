@@ -145,6 +145,7 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(traces.tree._traces) == 0
 
 
+@pytest.mark.quiet_guard
 def test_a_terminal_that_went_away_is_no_problem_of_the_program(caplog: pytest.LogCaptureFixture) -> None:
     """One warning; the span ends as ever."""
     file = io.StringIO()
@@ -153,9 +154,8 @@ def test_a_terminal_that_went_away_is_no_problem_of_the_program(caplog: pytest.L
     with caplog.at_level(logging.WARNING, "aiobs"):
         traces.start("a", 0).end(MS)
         traces.start("b", 0).end(MS)
-    assert [record.getMessage() for record in caplog.records] == [
-        "aiobs: a trace could not be printed (I/O operation on closed file)"
-    ]
+    (record,) = caplog.records
+    assert "print_tree: ValueError" in record.getMessage()
 
 
 @pytest.mark.parametrize(

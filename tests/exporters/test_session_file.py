@@ -341,6 +341,7 @@ def test_a_journal_that_somebody_deleted_does_not_stop_the_flush(recorder: Recor
     assert [event["span_id"] for event in load()["events"]] == [second]
 
 
+@pytest.mark.quiet_guard
 @pytest.mark.parametrize("broken", ["session_request", "session_response"])
 def test_a_span_that_cannot_be_written_raises_nothing(
     recorder: Recorder, caplog: pytest.LogCaptureFixture, broken: str
@@ -356,9 +357,8 @@ def test_a_span_that_cannot_be_written_raises_nothing(
     recorder.call(session)
     recorder.file.flush()
     assert len(load()["events"]) == 1
-    assert [record.getMessage() for record in caplog.records] == [
-        "aiobs: a span could not be written to the session file (LookupError)"
-    ]
+    (record,) = caplog.records
+    assert "LookupError" in record.getMessage()
 
 
 def test_credentials_and_giant_requests_are_written_safely(recorder: Recorder) -> None:

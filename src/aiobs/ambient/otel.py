@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource, ResourceDetector
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
 from aiobs.ambient.labels import environment_labels, system_labels
 from aiobs.ambient.session import current_session, keep_with_span
+from aiobs.guard import guarded
 
 
 class StampingProcessor(SpanProcessor):
     """Stamps session and labels on every span of a provider when it starts.
 
-    An application's own ``session.id`` on the span wins; ``aiobs.session.id`` is always the observer's. ``guard`` runs
-    the step: a processor that raises keeps a span of the program's own from starting.
+    An application's own ``session.id`` on the span wins; ``aiobs.session.id`` is always the observer's. A processor
+    that raises would keep a span of the program's own from starting, so it runs under the guard.
     """
-
-    def __init__(self, guard: Callable[..., object] = lambda step, *args: step(*args)) -> None:
-        self._guard = guard
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Find the session (context, parent span, process) and write its attributes on the span."""
-        self._guard(self._stamp, span, parent_context)
+        guarded(self._stamp, span, parent_context)
 
     def _stamp(self, span: Span, parent_context: Context | None) -> None:
         session = current_session(parent_context)

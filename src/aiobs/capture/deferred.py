@@ -13,7 +13,7 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
-from aiobs.capture.guard import guarded
+from aiobs.guard import guarded
 
 
 class Abandonable(Protocol):

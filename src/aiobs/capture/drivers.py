@@ -7,15 +7,15 @@ from typing import Any
 
 from opentelemetry.context import attach, detach
 
-from aiobs.call import Callsite
+from aiobs.call import Call, Callsite
 from aiobs.capture import deferred
 from aiobs.capture.callsite import find_callsite
-from aiobs.capture.guard import guarded
 from aiobs.capture.provider import Operation, Provider
 from aiobs.capture.recording import Recording, start
-from aiobs.capture.telemetry import current
+from aiobs.capture.telemetry import Hook, current
 from aiobs.capture.watch import watch
 from aiobs.errors import AiobsError
+from aiobs.guard import guarded
 
 Args = tuple[Any, ...]
 Kwargs = dict[str, Any]
@@ -94,15 +94,17 @@ def _admit(recording: Recording, kwargs: Kwargs) -> Kwargs:
     if not hooks:
         return kwargs
     for hook in hooks:
-        try:
-            hook.before(recording.call)
-        except AiobsError as refusal:
+        refusal = guarded(_asked, hook, recording.call)
+        if refusal is not None:
             recording.fail(refusal)
-            raise
-        except Exception as error:
-            guarded(_raise, error)
+            raise refusal
     return {**kwargs, **recording.call.request.additions}
 
 
-def _raise(error: Exception) -> None:
-    raise error
+def _asked(hook: Hook, call: Call) -> AiobsError | None:
+    """What the hook says: a refusal goes to the program, any other exception to the guard."""
+    try:
+        hook.before(call)
+    except AiobsError as refusal:
+        return refusal
+    return None

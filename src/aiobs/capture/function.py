@@ -18,11 +18,11 @@ from aiobs.ambient.session import Session, current_session
 from aiobs.call import Callsite, FunctionCall
 from aiobs.capture import deferred
 from aiobs.capture import telemetry as pipeline
-from aiobs.capture.guard import guarded
 from aiobs.capture.handoff import end_span
 from aiobs.capture.reduce import DEFAULT_POLICY, REDACTED, SECRET_NAMES, reduced
 from aiobs.capture.suppression import is_suppressed
 from aiobs.errors import exception_text, public_name, scrub
+from aiobs.guard import guarded
 from aiobs.semconv import names
 from aiobs.semconv.encode import Attributes
 from aiobs.semconv.serialise import clean_text, to_json

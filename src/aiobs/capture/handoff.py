@@ -8,8 +8,8 @@ from opentelemetry.trace import Span
 
 from aiobs.ambient.session import Session
 from aiobs.call import Call, FunctionCall
-from aiobs.capture.guard import guarded
 from aiobs.capture.telemetry import Sink
+from aiobs.guard import guarded
 
 
 def end_span(

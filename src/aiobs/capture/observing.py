@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextvars import ContextVar
 from types import TracebackType
@@ -15,9 +16,9 @@ from opentelemetry.trace import Span
 
 from aiobs.call import Callsite
 from aiobs.capture.function import FunctionRecording, Target, start
-from aiobs.capture.guard import guarded
 from aiobs.capture.wrappers import wrapped
 from aiobs.errors import ConfigurationError
+from aiobs.guard import guarded
 from aiobs.semconv.encode import callsite_attributes
 from aiobs.semconv.serialise import attribute_value, clean_text
 
@@ -64,7 +65,27 @@ def span(name: str, **attributes: Any) -> Block:
     return Block(_block_target(name, caller.f_globals.get("__name__")), attributes)
 
 
-class Observe:
+class SpanBlock(ABC):
+    """A context manager that gives a span, sync and async alike."""
+
+    @abstractmethod
+    def __enter__(self) -> Span: ...
+
+    @abstractmethod
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None: ...
+
+    async def __aenter__(self) -> Span:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, tb)
+
+
+class Observe(SpanBlock):
     """What ``observe(...)`` with options returns: a decorator, and a context manager."""
 
     def __init__(
@@ -101,16 +122,8 @@ class Observe:
         self._blocks.set(tuple(left))
         block.__exit__(kind, error, tb)
 
-    async def __aenter__(self) -> Span:
-        return self.__enter__()
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        self.__exit__(kind, error, tb)
-
-
-class Block:
+class Block(SpanBlock):
     """One use of ``with span(...)``."""
 
     def __init__(self, target: Target, attributes: dict[str, Any]) -> None:
@@ -137,14 +150,6 @@ class Block:
             self._recording.finish(None)
         else:
             self._recording.fail(error)
-
-    async def __aenter__(self) -> Span:
-        return self.__enter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        self.__exit__(kind, error, tb)
 
 
 def _function_target(function: Callable[..., Any], name: str | None, options: dict[str, Any]) -> Target:

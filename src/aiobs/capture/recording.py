@@ -19,11 +19,11 @@ from opentelemetry.trace import Span, SpanKind, StatusCode
 from aiobs.ambient.session import Session, current_session
 from aiobs.call import Call, Callsite, Choice, Failure, Prompt, Request, Response, Server
 from aiobs.capture import telemetry as pipeline
-from aiobs.capture.guard import guarded
 from aiobs.capture.handoff import end_span
 from aiobs.capture.provider import Operation, Provider
 from aiobs.capture.suppression import is_suppressed
 from aiobs.errors import scrub, stack_trace
+from aiobs.guard import guarded
 from aiobs.semconv import names
 from aiobs.semconv.content import Content, content_of
 from aiobs.semconv.encode import Attributes, end_attributes, exception_attributes, span_name, start_attributes

@@ -19,8 +19,8 @@ from typing import Any
 
 from aiobs.call import Response
 from aiobs.capture import deferred
-from aiobs.capture.guard import guarded
 from aiobs.capture.recording import Recording
+from aiobs.guard import guarded
 
 _GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 _CLOSERS = ("close", "aclose")

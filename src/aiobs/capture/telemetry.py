@@ -14,9 +14,9 @@ from opentelemetry._logs import Logger, LoggerProvider, NoOpLoggerProvider, get_
 from opentelemetry.metrics import CallbackOptions, MeterProvider, NoOpMeterProvider, Observation
 from opentelemetry.trace import NoOpTracer, Tracer, TracerProvider
 
+from aiobs import guard
 from aiobs._version import __version__
 from aiobs.call import Call, FunctionCall
-from aiobs.capture import guard
 from aiobs.semconv import names
 from aiobs.semconv.metrics import Instruments
 from aiobs.settings import CaptureContent, Limits

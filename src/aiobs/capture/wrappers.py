@@ -16,7 +16,7 @@ from opentelemetry.context import Context, attach, detach, get_current
 
 from aiobs.capture import deferred
 from aiobs.capture.function import FunctionRecording, Target, Yielded, start
-from aiobs.capture.guard import guarded
+from aiobs.guard import guarded
 
 
 def wrapped(function: Callable[..., Any], target: Target) -> Callable[..., Any]:

@@ -22,6 +22,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import StatusCode
 
 from aiobs.exporters.registry import Pipelines
+from aiobs.guard import guarded
 from aiobs.semconv import names
 
 if TYPE_CHECKING:
@@ -66,7 +67,6 @@ class ConsoleTree(SpanProcessor):
         self._file = file
         self._traces: OrderedDict[int, _Trace] = OrderedDict()
         self._lock = threading.RLock()  # a finaliser may end a span in the middle of this
-        self._has_failed = False
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Nothing: a span is shown when it has ended."""
@@ -86,12 +86,7 @@ class ConsoleTree(SpanProcessor):
             self._print(finished)
 
     def _print(self, trace: _Trace) -> None:
-        try:
-            print_tree(trace.spans, self._file or sys.stderr, trace.left_out)
-        except Exception as error:  # the boundary to a terminal that went away, in the program's own thread
-            if not self._has_failed:
-                self._has_failed = True
-                _log.warning("aiobs: a trace could not be printed (%s)", error)
+        guarded(print_tree, trace.spans, self._file or sys.stderr, trace.left_out)
 
     def shutdown(self) -> None:
         """Print what never got its root."""

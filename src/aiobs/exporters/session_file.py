@@ -27,6 +27,7 @@ from aiobs.call import Call, FunctionCall
 from aiobs.exporters.fold import Fold, export_source, export_text
 from aiobs.exporters.journal import Closed, Journal, is_written, segments
 from aiobs.exporters.session_record import Identity, call_event, event_line, function_event, identity, span_event
+from aiobs.guard import guarded
 from aiobs.semconv import names
 from aiobs.semconv.serialise import to_json
 
@@ -51,7 +52,6 @@ class SessionFile(SpanProcessor):
         self._sessions: dict[str, dict[str, Any]] = {}
         self._journal: Journal | None = None
         self._directory: str | None = None
-        self._has_failed = False
         self.after_fork()
         _files.add(self)
 
@@ -73,12 +73,7 @@ class SessionFile(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Write the span's event, if it belongs to a session. Never raises: some spans that end here are not ours."""
-        try:
-            self.write_span(span)
-        except Exception as error:  # the boundary to spans of the program's own, which the guard does not see
-            if not self._has_failed:
-                self._has_failed = True
-                _log.warning("aiobs: a span could not be written to the session file (%s)", type(error).__name__)
+        guarded(self.write_span, span)
 
     def write_span(self, span: ReadableSpan, session_id: str | None = None) -> None:
         """Write the event of a finished span; ``session_id`` is for a span that names none."""

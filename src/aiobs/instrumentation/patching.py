@@ -15,8 +15,8 @@ from typing import Any
 import wrapt
 
 from aiobs.capture.drivers import call_async, call_sync
-from aiobs.capture.guard import guarded
 from aiobs.capture.provider import Method, Operation, Provider
+from aiobs.guard import guarded
 
 
 class Patch:

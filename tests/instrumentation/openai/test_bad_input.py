@@ -10,8 +10,7 @@ from typing import Any
 import openai
 import pytest
 
-from aiobs import Instrumentor, observer
-from aiobs.capture import guard
+from aiobs import Instrumentor, guard, observer
 from aiobs.testing import InMemoryTelemetry, Simulator
 
 pytestmark = pytest.mark.quiet_guard  # the readers of odd answers may fail, one step each, and nothing else may

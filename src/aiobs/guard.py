@@ -1,6 +1,6 @@
 """The one place that swallows: a failure of ours never reaches the program.
 
-Every step of telemetry on a caller's path runs through ``guarded`` (or a function wrapped by ``step``). A failure is
+Every step of telemetry on a caller's path runs through ``guarded``, span processors included. A failure is
 counted, and logged once per cause; the program goes on as if the step had not been there. Steps are small, so that
 one failure loses one thing. Tests set ``loud`` and get the exception instead.
 """
@@ -12,10 +12,8 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 _log = logging.getLogger("aiobs")
@@ -40,22 +38,6 @@ def guarded(function: Callable[..., T], *args: Any) -> T | None:
             raise
         _report(function, error)
         return None
-
-
-def step(function: Callable[P, T]) -> Callable[P, T | None]:
-    """A function that does nothing and returns None where ``function`` would raise."""
-
-    @wraps(function)
-    def run(*args: P.args, **kwargs: P.kwargs) -> T | None:
-        try:
-            return function(*args, **kwargs)
-        except Exception as error:
-            if loud:
-                raise
-            _report(function, error)
-            return None
-
-    return run
 
 
 def _report(function: Callable[..., Any], error: Exception) -> None:
