@@ -167,6 +167,23 @@ def test_another_genai_span_for_this_call_is_enough(simulator: Simulator, instru
     assert [span.name for span in instrumented.spans] == ["chat m", "chat m", "invoke_agent"]
 
 
+def test_a_call_inside_a_call_of_another_client_is_its_own(simulator: Simulator, instrumented) -> None:
+    """Re-entrancy is per client: a guardrail that asks another client while a request is sent is a call like any."""
+    import httpx2
+
+    guardrail = simulator.openai()
+
+    def ask(request: httpx2.Request) -> None:
+        guardrail.chat.completions.create(model="guardrail", messages=ASK)
+
+    http_client = httpx2.Client(event_hooks={"request": [ask]})
+    with simulator.openai(http_client=http_client) as client:
+        client.chat.completions.create(model="outer", messages=ASK)
+    spans = {span.name: span for span in instrumented.spans}
+    assert set(spans) == {"chat guardrail", "chat outer"}
+    assert spans["chat guardrail"].parent.span_id == spans["chat outer"].context.span_id
+
+
 def test_the_opentelemetry_instrumentor(simulator: Simulator, signals) -> None:
     """The BaseInstrumentor adapter takes the same providers and needs no dependency check."""
     instrumentor = OpenAIInstrumentor()

@@ -1,6 +1,6 @@
 """One call inside one span: start, then exactly one of finish, fail, cancel or abandon.
 
-Knows no SDK and does no I/O; the drivers (``drivers.py``) and the taps (``streams.py``, ``raw.py``) tell it what
+Knows no SDK and does no I/O; the drivers (``drivers.py``) and the taps (``streams.py``) tell it what
 happened. Nothing here raises: each step runs under the guard, so that losing one step loses one thing.
 """
 
@@ -90,6 +90,8 @@ def _is_recorded(context: Context, client: object, operation: Operation) -> bool
         return True
     current = trace.get_current_span(context)
     if getattr(current, "kind", None) is not SpanKind.CLIENT or not current.is_recording():
+        return False
+    if getattr(getattr(current, "instrumentation_scope", None), "name", None) == names.SCOPE:
         return False
     attributes = getattr(current, "attributes", None) or {}
     return attributes.get(names.OPERATION) == operation.name
@@ -248,7 +250,8 @@ class Recording:
         if self.span.is_recording():
             attributes = guarded(self._span_attributes, content) or {}
             guarded(self.span.set_attributes, attributes)
-            guarded(self._set_status)
+            if call.failure is not None:
+                guarded(self._set_status)
         guarded(self._emit_events, attributes, content)
         guarded(self._record_metrics)
         end_span(

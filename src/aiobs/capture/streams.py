@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from time import perf_counter_ns
-from types import NoneType
+from types import FrameType, NoneType
 from typing import Any
 
 from aiobs.call import Response
@@ -35,9 +35,7 @@ class Tap:
         self.last_at = perf_counter_ns()
         self.chunks = 0
         self._fold = recording.operation.fold_chunk
-        self.reading = False
-        self.closed_while_reading = False
-        self._shadowed: list[tuple[Any, str]] = []
+        self._shadowed: list[tuple[Any, str, Callable[..., Any]]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         deferred.opened(self)
 
@@ -69,9 +67,9 @@ class Tap:
         self.recording.exhaust(self.response, perf_counter_ns())
 
     def failed(self, error: BaseException) -> None:
-        """Reading raised; a stream that was closed meanwhile was broken off, not failed."""
+        """Reading raised; an iterator that is closed from outside was broken off, it did not fail."""
         self._release()
-        if self.closed_while_reading or isinstance(error, GeneratorExit):
+        if isinstance(error, GeneratorExit):
             self.recording.abandon(self.response, self.last_at)
         else:
             self.recording.fail(error, self.response)
@@ -84,7 +82,7 @@ class Tap:
     def shadow(self, owner: Any, name: str, replacement: Callable[..., Any]) -> None:
         """Put a function in front of a method, on this one instance."""
         vars(owner)[name] = replacement
-        self._shadowed.append((owner, name))
+        self._shadowed.append((owner, name, replacement))
 
     def shadow_close(self, http_response: Any) -> None:
         """Learn of every explicit close of the response."""
@@ -94,20 +92,27 @@ class Tap:
                 self.shadow(http_response, name, partial(self._close, original, _root(type(http_response))))
 
     def _close(self, original: Callable[[], Any], http_package: str) -> Any:
-        """Tell the program's closing from the SDK's own.
-
-        A generator of the SDK or of its HTTP library closes when it is read to its end, or is being collected; the
-        async SDK also closes while it drains what follows the last chunk. What reading comes to, reading says.
-        """
-        frame = sys._getframe(1)
-        internal = frame.f_code.co_flags & _GENERATOR and (
-            frame.f_globals.get("__name__", "").partition(".")[0] in (http_package, *self.recording.provider.packages)
-        )
-        if self.reading:
-            self.closed_while_reading = not internal
-        elif not internal:
+        """Close, and end the recording if it was the program that closed."""
+        if not self._is_internal(sys._getframe(1), http_package):
             guarded(self.abandon)
         return original()
+
+    def _is_internal(self, caller: FrameType, http_package: str) -> bool:
+        """Tell the SDK's own closing from the program's.
+
+        A generator of the SDK or of its HTTP library closes when it has read to its end, or is being collected. And
+        whatever closes while this stream is being read (the async SDK does, while it drains what follows the last
+        chunk) is part of reading: what that comes to, reading says.
+        """
+        package = caller.f_globals.get("__name__", "").partition(".")[0]
+        if caller.f_code.co_flags & _GENERATOR and package in (http_package, *self.recording.provider.packages):
+            return True
+        frame: FrameType | None = caller
+        while frame is not None:
+            if frame.f_code in _READING and frame.f_locals["self"].reads_for(self):
+                return True
+            frame = frame.f_back
+        return False
 
     def _release(self) -> None:
         self.recording.call.chunks = self.chunks
@@ -115,9 +120,11 @@ class Tap:
         self._unshadow()
 
     def _unshadow(self) -> None:
+        """Take our functions off again; one that somebody put in front of ours stays, and ours only passes on."""
         while self._shadowed:
-            owner, name = self._shadowed.pop()
-            vars(owner).pop(name, None)
+            owner, name, ours = self._shadowed.pop()
+            if vars(owner).get(name) is ours:
+                del vars(owner)[name]
 
     def __del__(self) -> None:
         """Let go of: no lock may be taken here, so only leave word."""
@@ -127,6 +134,7 @@ class Tap:
 
     def _farewell(self) -> Callable[[], None]:
         """What ends the recording later, without a reference to the tap."""
+        self.recording.call.chunks = self.chunks
         return partial(self.recording.abandon, self.response, self.last_at)
 
 
@@ -168,7 +176,7 @@ class ResponseTap(Tap):
         return parsed
 
     def _adopt(self, parsed: Any) -> None:
-        if not isinstance(getattr(parsed, "_iterator", None), (Chunks, AsyncChunks, NoneType)):
+        if not isinstance(getattr(parsed, "_iterator", None), (Tapped, NoneType)):
             self._streams = True
             self.tap_iterator(parsed)
 
@@ -186,14 +194,28 @@ class ResponseTap(Tap):
         return partial(self._finish_from_body, self.recording, self._http_response)
 
 
-class Chunks:
+class Tapped:
+    """The SDK's iterator with a tap on it; what it does not have itself, the SDK's has."""
+
+    def __init__(self, tap: Tap, inner: Any, advance: str) -> None:
+        self._tap = tap
+        self._inner = inner
+        self._next = getattr(inner, advance)
+        self._feed = tap.feed
+
+    def reads_for(self, tap: Tap) -> bool:
+        """This iterator is the one that the tap is on."""
+        return self._tap is tap
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+class Chunks(Tapped):
     """The iterator in a sync stream: hands on each chunk of the SDK's own, and shows it to the tap."""
 
     def __init__(self, tap: Tap, inner: Any) -> None:
-        self._tap = tap
-        self._inner = inner
-        self._next = inner.__next__
-        self._feed = tap.feed
+        super().__init__(tap, inner, "__next__")
 
     def __iter__(self) -> Chunks:
         return self
@@ -215,35 +237,25 @@ class Chunks:
         guarded(self._tap.abandon)
         self._inner.close()
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
 
-
-class AsyncChunks:
+class AsyncChunks(Tapped):
     """The iterator in an async stream."""
 
     def __init__(self, tap: Tap, inner: Any) -> None:
-        self._tap = tap
-        self._inner = inner
-        self._next = inner.__anext__
-        self._feed = tap.feed
+        super().__init__(tap, inner, "__anext__")
 
     def __aiter__(self) -> AsyncChunks:
         return self
 
     async def __anext__(self) -> Any:
-        tap = self._tap
-        tap.reading = True
         try:
             chunk = await self._next()
         except StopAsyncIteration:
-            guarded(tap.exhausted)
+            guarded(self._tap.exhausted)
             raise
         except BaseException as error:
-            guarded(tap.failed, error)
+            guarded(self._tap.failed, error)
             raise
-        finally:
-            tap.reading = False
         guarded(self._feed, chunk)
         return chunk
 
@@ -252,8 +264,8 @@ class AsyncChunks:
         guarded(self._tap.abandon)
         await self._inner.aclose()
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
+
+_READING = frozenset({Chunks.__next__.__code__, AsyncChunks.__anext__.__code__})
 
 
 def _root(cls: type) -> str:

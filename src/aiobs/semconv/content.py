@@ -74,6 +74,8 @@ def content_of(prompt: Prompt, choices: Sequence[Choice], limits: Limits) -> Con
 
 
 def _bounded(messages: list[Message], part: int, whole: int) -> list[Message]:
+    if _is_short(messages, part):
+        return messages
     size = sum(_size(text) for message in messages for item in message["parts"] for text in _texts(item))
     if size <= part:
         return messages
@@ -84,6 +86,17 @@ def _bounded(messages: list[Message], part: int, whole: int) -> list[Message]:
     ]
     room = whole // (part + 256)
     return cut if size <= whole or len(cut) <= room else _newest(cut, room)
+
+
+def _is_short(messages: list[Message], limit: int) -> bool:
+    """Nothing but text, and so little that its size needs no measuring (a character has up to four bytes)."""
+    characters = 0
+    for message in messages:
+        for part in message["parts"]:
+            if part["type"] != "text":
+                return False
+            characters += len(part["content"])
+    return characters * 4 <= limit
 
 
 def _newest(messages: list[Message], room: int) -> list[Message]:

@@ -352,3 +352,21 @@ def test_nothing_stays_on_the_response(simulator: Simulator, instrumented) -> No
     list(stream)
     assert "close" not in vars(stream.response)
     assert "aclose" not in vars(stream.response)
+
+
+def test_a_close_that_somebody_put_in_front_of_ours_stays(simulator: Simulator, instrumented) -> None:
+    """88, on an instance: another tool's shadow of close() survives the end of the stream."""
+    stream = create(simulator)
+    ours = stream.response.close
+    seen = []
+
+    def theirs() -> None:
+        seen.append(True)
+        ours()
+
+    stream.response.close = theirs
+    list(stream)
+    assert vars(stream.response)["close"] is theirs
+    stream.close()
+    assert seen
+    assert outcome(instrumented) == DONE

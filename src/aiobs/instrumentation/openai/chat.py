@@ -177,33 +177,32 @@ def _fold_other(response: Response, chunk: Any) -> None:
 
 def _fold_message(choice: Choice, message: Any) -> None:
     """Add a whole message, or the delta of one: they have the same fields."""
-    if message is None:
-        return
-    for name, fragments in (
-        ("content", choice.text),
-        ("refusal", choice.refusal),
-        ("reasoning_content", choice.reasoning),
-        ("reasoning", choice.reasoning),
-    ):
-        fragment = getattr(message, name, None)
-        if isinstance(fragment, str) and fragment:
-            fragments.append(fragment)
-    for position, call in enumerate(items(getattr(message, "tool_calls", None))):
+    fields = fields_of(message)
+    _append(choice.text, fields.get("content"))
+    _append(choice.refusal, fields.get("refusal"))
+    # Two names for one thing; some servers send both.
+    _append(choice.reasoning, fields.get("reasoning_content") or fields.get("reasoning"))
+    for position, call in enumerate(items(fields.get("tool_calls"))):
         _fold_tool_call(choice, call, position)
-    if (function := getattr(message, "function_call", None)) is not None:
+    if (function := fields.get("function_call")) is not None:
         _fold_function(choice.tool_calls.setdefault("function_call", ToolCall()), function)
-    if (audio := getattr(message, "audio", None)) is not None:
+    if (audio := fields.get("audio")) is not None:
         _fold_audio(choice, audio)
+
+
+def _append(fragments: list[str], fragment: Any) -> None:
+    if type(fragment) is str and fragment:
+        fragments.append(fragment)
 
 
 def _fold_tool_call(choice: Choice, call: Any, position: int) -> None:
     """Fragments of one call share an index; servers that send none mean the call with the same id, or the last."""
-    index, call_id = getattr(call, "index", None), getattr(call, "id", None)
+    index, call_id = get(call, "index"), get(call, "id")
     key = index if type(index) is int else call_id or next(reversed(choice.tool_calls), position)
     known = choice.tool_calls.setdefault(key, ToolCall())
     known.id = call_id or known.id
-    known.type = getattr(call, "type", None) or known.type
-    _fold_function(known, getattr(call, "function", None) or getattr(call, "custom", None))
+    known.type = get(call, "type") or known.type
+    _fold_function(known, get(call, "function") or get(call, "custom"))
 
 
 def _fold_function(known: ToolCall, function: Any) -> None:
