@@ -90,8 +90,10 @@ def critique(client: openai.OpenAI, summary: str) -> str:
 
 @observe
 def pipeline(client: openai.OpenAI, question: str) -> str:
-    """The whole run."""
-    return critique(client, summarize(client, research(client, question)))
+    """The whole run; when it returns its span ends, and with it the trace, which the console shows."""
+    said = critique(client, summarize(client, research(client, question)))
+    print(f"\n{said}\n", flush=True)
+    return said
 
 
 @contextmanager
@@ -132,8 +134,8 @@ def main() -> None:
     configure(exporters="console")
     observer.observe("quickstart", labels={"team": "ml-platform", "environment": "demo"})
     with provider(arguments.live) as client:
-        print(f"> {arguments.question}\n")
-        print(f"\n{pipeline(client, arguments.question)}\n")
+        print(f"> {arguments.question}\n", flush=True)
+        pipeline(client, arguments.question)
     observer.end()
     path = observer.flush()
     print(f"\nObservability written to: {path}")

@@ -139,6 +139,19 @@ def test_a_dead_collector_does_not_hold_the_exit_up(simulator: Simulator, collec
     assert len(export()["events"]) == 1
 
 
+def test_a_locked_file_does_not_hold_the_exit_up(simulator: Simulator) -> None:
+    """Another process holds the file's lock: the exit waits for it as long as it may, and the journal stays."""
+    from filelock import FileLock
+
+    with FileLock("llm_observability.json.lock"):
+        done, took = run(simulator, "observer.observe()\ncall()", AIOBS_EXIT_TIMEOUT="0.5")
+    assert "kept for the next flush" in done.stderr
+    assert took < 10
+    assert not Path("llm_observability.json").exists()
+    subprocess.run([sys.executable, "-m", "aiobs", "recover"], check=True, capture_output=True)
+    assert len(export()["events"]) == 1
+
+
 def test_flush_is_bounded(simulator: Simulator) -> None:
     """flush() gives up after its timeout and says so."""
     with OTLPSink(silence=20) as sink:

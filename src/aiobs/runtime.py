@@ -287,11 +287,13 @@ def _at_exit_once() -> None:
 
 def _at_exit() -> None:
     """Nobody reads on: end every stream, write the file of an open session, send what is queued, in bounded time."""
+    given = guarded(resolve, "AIOBS_EXIT_TIMEOUT")
+    timeout = 2.0 if given is None else given
     guarded(deferred.settle_all)
-    if open_sessions() and guarded(resolve, "AIOBS_ATEXIT") is not False:
+    if open_sessions() and _runtime.handoff is not None and guarded(resolve, "AIOBS_ATEXIT") is not False:
+        _runtime.handoff.file.lock_timeout = timeout
         guarded(lambda: write_session_file(None, include_trace_tree=True, persist=True))
-    timeout = guarded(resolve, "AIOBS_EXIT_TIMEOUT")
-    shutdown(2.0 if timeout is None else timeout)
+    shutdown(timeout)
 
 
 def _after_fork() -> None:

@@ -57,6 +57,7 @@ class SessionFile(SpanProcessor):
 
     def after_fork(self) -> None:
         """In a child: a thread that held a lock is not there any more."""
+        self.lock_timeout = LOCK_TIMEOUT
         self._lock = threading.RLock()
         self._flushing = threading.RLock()
 
@@ -160,7 +161,7 @@ class SessionFile(SpanProcessor):
         fold = Fold(taken.sessions)
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with file_locks(target, base):
+            with file_locks(target, base, timeout=self.lock_timeout):
                 done = _collect(fold, base, taken.closed)
                 if to_stdout:
                     print_text(export_text(fold, include_trace_tree=include_trace_tree))
@@ -325,13 +326,16 @@ def file_of_journal(directory: Path) -> Path:
 
 
 @contextmanager
-def file_locks(*targets: Path) -> Iterator[None]:
-    """One flush at a time per file, across processes; the lock of a process that dies is free at once."""
+def file_locks(*targets: Path, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
+    """One flush at a time per file, across processes; the lock of a process that dies is free at once.
+
+    Raises TimeoutError (an OSError) when another process holds one for longer than ``timeout`` seconds.
+    """
     from filelock import FileLock  # its asyncio half makes the import too slow for programs that never flush
 
     with ExitStack() as locks:
         for target in sorted(set(targets)):
-            locks.enter_context(FileLock(f"{target}.lock", timeout=LOCK_TIMEOUT, mode=0o600))
+            locks.enter_context(FileLock(f"{target}.lock", timeout=timeout, mode=0o600))
         yield
 
 
