@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 
@@ -25,13 +26,17 @@ def shortened(text: str, limit: int) -> str:
 
 
 def pieces(text: str | None, count: int | None = None) -> list[str]:
-    """Words with the space before them, or ``count`` pieces of about one size; together they are the text."""
+    """Words with the space before them, or ``count`` pieces of about one size; together they are the text.
+
+    Text with fewer characters than that makes one piece of each.
+    """
     if not text:
         return []
     if count is None:
         return re.findall(r"\s*\S+|\s+$", text)
-    size = max(1, -(-len(text) // count))
-    return [text[start : start + size] for start in range(0, len(text), size)]
+    count = max(1, min(count, len(text)))
+    cuts = [-(-len(text) * number // count) for number in range(count + 1)]
+    return [text[start:end] for start, end in pairwise(cuts)]
 
 
 def token_count(text: str) -> int:

@@ -47,13 +47,27 @@ class Exchange(BaseHTTPRequestHandler):
 
     def _read_body(self) -> bytes:
         if "chunked" not in self.headers.get("transfer-encoding", ""):
-            return self.rfile.read(int(self.headers.get("content-length") or 0))
+            return self._read(int(self.headers.get("content-length") or 0))
         body = b""
-        while size := int(self.rfile.readline().split(b";")[0], 16):
-            body += self.rfile.read(size + 2)[:size]
+        while size := int(self._read_line().split(b";")[0], 16):
+            body += self._read(size + 2)[:size]
         while self.rfile.readline().strip():
             """A trailer; nobody asks for it."""
         return body
+
+    def _read(self, length: int) -> bytes:
+        """So many bytes; ``ConnectionAbortedError`` if the client goes away before, for half a request is none."""
+        read = self.rfile.read(length)
+        if len(read) < length:
+            raise ConnectionAbortedError
+        return read
+
+    def _read_line(self) -> bytes:
+        """One line; ``ConnectionAbortedError`` if the client goes away before it ends."""
+        line = self.rfile.readline()
+        if not line.endswith(b"\n"):
+            raise ConnectionAbortedError
+        return line
 
     def send_whole(self, status: int, headers: dict[str, str], body: bytes) -> None:
         """Status, headers and a body of known length."""
@@ -181,7 +195,9 @@ class LoopbackServer:
         """Answer one request; what fails on our side is noted and told to the client."""
         try:
             self.respond(exchange, body)
-        except OSError:
+        except (
+            ConnectionError
+        ):  # of all OSErrors only this one: a rule that finds no file has failed, no client has left
             exchange.close_connection = True
         except Exception as failure:  # a rule or a body that breaks us: the test must see it, not a dead thread
             self.failures.append(failure)

@@ -124,7 +124,7 @@ class Simulator(LoopbackServer):
             reply = self._reply_to(request)
             request.status = reply.status
             self._send(exchange, reply, request)
-        except OSError:
+        except ConnectionError:
             request.disconnected = not self.closing.is_set()
             raise
         finally:
@@ -168,7 +168,7 @@ class Simulator(LoopbackServer):
         exchange.pause(fault.silence)
         if fault.hang_up:
             return exchange.hang_up()
-        headers = {"x-request-id": f"req_{request.number:06d}", **reply.headers}
+        headers = {"x-request-id": f"req_{request.number:06d}", **reply.headers, **fault.headers}
         if fault.content_type is not None:
             headers["content-type"] = fault.content_type
         if isinstance(body, bytes) and fault.cut_after is None:
@@ -190,7 +190,7 @@ def _hold(exchange: Exchange, fault: Fault) -> None:
 
 def _refusal(status: int, fault: Fault, wire: Wire) -> Reply:
     """An error answer in the provider's words."""
-    headers = {"content-type": "application/json", **fault.headers}
+    headers = {"content-type": "application/json"}
     if fault.retry_after is not None:
         headers["retry-after"] = f"{fault.retry_after:g}"
     return _damaged(Reply(status, headers, wire.error(status, fault.code, fault.message)), fault, wire)

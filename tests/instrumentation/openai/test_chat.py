@@ -262,3 +262,24 @@ def test_an_interrupted_call(simulator: Simulator, instrumented, monkeypatch) ->
     with pytest.raises(KeyboardInterrupt):
         client.chat.completions.create(model="m", messages=ASK)
     assert instrumented.span().attributes["aiobs.cancelled"] is True
+
+
+def test_the_duration_is_the_calls(simulator: Simulator, instrumented) -> None:
+    """S1-44: from the request to the answer, on the span and in the metric alike."""
+    simulator.fault(silence=0.05)
+    simulator.openai().chat.completions.create(model="m", messages=ASK)
+    span = instrumented.span()
+    seconds = (span.end_time - span.start_time) / 1e9
+    assert 0.05 <= seconds < 5
+    assert instrumented.metrics()["gen_ai.client.inference.duration"][0].sum == pytest.approx(seconds)
+
+
+def test_the_duration_does_not_follow_the_clock(simulator: Simulator, instrumented, monkeypatch) -> None:
+    """S1-44: a wall clock that is set back during the call does not make it negative."""
+    import aiobs.capture.recording as recording
+
+    times = iter([2_000_000_000_000_000_000, 1_000_000_000_000_000_000])
+    monkeypatch.setattr(recording, "time_ns", lambda: next(times))
+    simulator.openai().chat.completions.create(model="m", messages=ASK)
+    span = instrumented.span()
+    assert 0 < span.end_time - span.start_time < 5e9

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import time
 
 import openai
 import pytest
@@ -370,3 +371,13 @@ def test_a_close_that_somebody_put_in_front_of_ours_stays(simulator: Simulator, 
     stream.close()
     assert seen
     assert outcome(instrumented) == DONE
+
+
+def test_a_closed_stream_ended_with_its_last_chunk(simulator: Simulator, instrumented) -> None:
+    """The time that a program leaves a stream lying about is not the model's."""
+    simulator.reply(TEXT)
+    with create(simulator) as stream:
+        next(stream)
+        read_at = time.time_ns()
+        time.sleep(0.1)
+    assert instrumented.span().end_time < read_at + 50_000_000
