@@ -72,6 +72,49 @@ def test_it_closes_at_once_while_replies_are_held_back() -> None:
         client.close()
 
 
+def test_nothing_is_left_of_a_request_that_was_asleep() -> None:
+    """Closing in the middle of a silence leaves neither its thread nor its socket."""
+    with Simulator() as simulator:  # what the SDK loads and opens once
+        use(simulator)
+    gc.collect()
+    threads, files = set(threading.enumerate()), descriptors()
+    client = openai.OpenAI(api_key="k", base_url="http://127.0.0.1:9", max_retries=0, timeout=60)
+    with client, ThreadPoolExecutor(1) as pool:
+        with Simulator() as simulator:
+            simulator.fault(silence=60)
+            here = client.with_options(base_url=f"{simulator.origin}/v1")
+            call = pool.submit(here.chat.completions.create, model="m", messages=ASK)
+            assert simulator.wait_for(lambda here: len(here.requests) == 1)
+        assert isinstance(call.exception(10), openai.APIConnectionError)
+    del call
+    gc.collect()
+    assert set(threading.enumerate()) == threads
+    assert descriptors() == files
+
+
+@pytest.mark.parametrize(
+    "upload",
+    [
+        b"content-length: 100\r\n\r\n{",
+        b"transfer-encoding: chunked\r\n\r\n",
+        b"transfer-encoding: chunked\r\n\r\n1",
+        b"transfer-encoding: chunked\r\n\r\n10\r\n{",
+        b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n",
+    ],
+)
+def test_half_a_request_is_none(upload: bytes) -> None:
+    """A client that leaves while it sends is not in the journal, uses no script up, and fails no test."""
+    with Simulator() as simulator:
+        simulator.reply("for a whole one")
+        address = ("127.0.0.1", int(simulator.origin.rpartition(":")[2]))
+        with socket.create_connection(address, timeout=5) as connection:
+            connection.sendall(b"POST /v1/chat/completions HTTP/1.1\r\n" + upload)
+            connection.shutdown(socket.SHUT_WR)
+            assert connection.recv(1) == b""
+        answer = simulator.openai().chat.completions.create(model="m", messages=ASK)
+        assert (answer.choices[0].message.content, len(simulator.requests)) == ("for a whole one", 1)
+
+
 def test_it_closes_with_connections_that_never_sent_anything() -> None:
     """A connection that was accepted but has said nothing is closed as well."""
     with Simulator() as simulator:

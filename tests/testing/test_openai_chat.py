@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -202,6 +203,39 @@ def test_the_stream_helper(simulator: Simulator) -> None:
     assert final.choices[0].message.parsed.days[0].days == 1
 
 
+def test_the_stream_helper_parses_tool_calls(simulator: Simulator) -> None:
+    """``.stream()`` puts a call together again from its fragments, as the model of the tool."""
+    with simulator.openai().chat.completions.stream(model="m", messages=ASK, tools=[WEATHER]) as stream:
+        kinds = {event.type for event in stream}
+        (call,) = stream.get_final_completion().choices[0].message.tool_calls
+    assert "tool_calls.function.arguments.done" in kinds
+    assert call.function.parsed_arguments == Weather(city="What is an API?", days=1)
+
+
+async def test_the_async_helpers(simulator: Simulator) -> None:
+    """``.parse``, ``.stream()`` and raw responses of the async client see the same as those of the sync one."""
+    async with simulator.async_openai() as client:
+        chat = client.chat.completions
+        parsed = (await chat.parse(model="m", messages=ASK, response_format=Weather)).choices[0].message.parsed
+        async with chat.stream(model="m", messages=ASK, response_format=Weather) as stream:
+            streamed = (await stream.get_final_completion()).choices[0].message.parsed
+        assert parsed == streamed == Weather(city="What is an API?", days=1)
+        raw = await chat.with_raw_response.create(model="m", messages=ASK)
+        assert raw.headers["x-request-id"] == "req_000003"
+
+
+async def test_a_cancelled_task_is_a_client_that_left(simulator: Simulator) -> None:
+    """Cancelling a task that waits for its answer closes the connection, and the journal says so."""
+    simulator.gated()
+    async with simulator.async_openai() as client:
+        call = asyncio.create_task(client.chat.completions.create(model="m", messages=ASK))
+        assert await asyncio.to_thread(simulator.wait_for, lambda here: len(here.requests) == 1)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        assert await asyncio.to_thread(simulator.wait_for, lambda here: here.requests[0].disconnected)
+
+
 def test_raw_and_streaming_responses(simulator: Simulator) -> None:
     """``with_raw_response`` and ``with_streaming_response`` show headers and bytes."""
     chat = simulator.openai().chat.completions
@@ -274,6 +308,9 @@ def test_usage(simulator: Simulator) -> None:
     simulator.reply("x", usage={"prompt_tokens": 7, "prompt_tokens_details": {"cached_tokens": 5}})
     details = create(simulator).usage.prompt_tokens_details
     assert (details.cached_tokens, details.audio_tokens) == (5, 0)
+    simulator.reply("x", usage={"completion_tokens_details": {"reasoning_tokens": 9}})
+    *_, last = create(simulator, stream=True, stream_options=USAGE)
+    assert last.usage.completion_tokens_details.reasoning_tokens == 9
 
 
 def test_reasoning_text(simulator: Simulator) -> None:
@@ -298,10 +335,22 @@ def test_overlays(simulator: Simulator) -> None:
     assert repeated == [2, 2, 2, 2]  # as servers do that repeat it in every chunk
 
 
-def test_pieces_of_one_size(simulator: Simulator) -> None:
-    """``chunks`` cuts streamed text into so many pieces."""
-    simulator.reply("x" * 100, chunks=4)
-    assert [chunk.choices[0].delta.content for chunk in create(simulator, stream=True)][1:-1] == ["x" * 25] * 4
+@pytest.mark.parametrize(
+    ("length", "chunks", "sizes"),
+    [
+        (100, 4, [25] * 4),
+        (9, 4, [3, 2, 2, 2]),
+        (10, 7, [2, 1, 2, 1, 2, 1, 1]),
+        (3, 9, [1, 1, 1]),
+        (3, 1, [3]),
+        (3, 0, [3]),
+    ],
+)
+def test_pieces_of_one_size(simulator: Simulator, length: int, chunks: int, sizes: list[int]) -> None:
+    """``chunks`` cuts streamed text into exactly so many pieces, as long as there are characters for them."""
+    simulator.reply("x" * length, chunks=chunks)
+    sent = [chunk.choices[0].delta.content for chunk in create(simulator, stream=True)][1:-1]
+    assert [len(content) for content in sent] == sizes
 
 
 @pytest.mark.parametrize("name", ["model", "messages"])

@@ -6,6 +6,7 @@ import http.client
 import json
 import threading
 import time
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -89,6 +90,20 @@ def test_a_rule_that_fails_fails_the_test() -> None:
         program()
 
 
+def test_a_rule_that_finds_no_file_fails_the_test(tmp_path: Path) -> None:
+    """An OSError of a rule is a failure like any other, not a client that went away."""
+
+    def program() -> None:
+        with Simulator() as simulator:
+            simulator.on(lambda request: Answer((tmp_path / "answer.txt").read_text()))
+            with pytest.raises(openai.InternalServerError, match="FileNotFoundError"):
+                create(simulator)
+            assert not simulator.requests[0].disconnected
+
+    with pytest.raises(FileNotFoundError, match=r"answer\.txt"):
+        program()
+
+
 def test_a_failing_rule_is_told_beside_the_tests_own_failure() -> None:
     """The exception that ends the block stays the one that is raised; ours is a note on it."""
 
@@ -168,6 +183,22 @@ def test_retry_after(simulator: Simulator) -> None:
     simulator.openai(max_retries=2).chat.completions.create(model="m", messages=ASK)
     assert [request.status for request in simulator.requests] == [429, 503, 503, 200]
     assert [request.headers["x-stainless-retry-count"] for request in simulator.requests[1:]] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_headers(simulator: Simulator, stream: bool) -> None:
+    """Headers are sent with error answers and with good ones, and may replace what would be there."""
+    limits = {"x-ratelimit-remaining-requests": "0", "x-request-id": "req_mine"}
+    simulator.fail(429, headers=limits)
+    with pytest.raises(openai.RateLimitError) as raised:
+        create(simulator, stream=stream)
+    simulator.fault(headers=limits)
+    raw = simulator.openai().chat.completions.with_raw_response
+    answer = raw.create(model="m", messages=ASK, stream=stream)
+    for headers in (raised.value.response.headers, answer.headers):
+        assert headers.multi_items().count(("x-ratelimit-remaining-requests", "0")) == 1
+        assert headers.get_list("x-request-id") == ["req_mine"]
+    answer.http_response.close()
 
 
 def test_malformed_json(simulator: Simulator) -> None:

@@ -195,9 +195,7 @@ class LoopbackServer:
         """Answer one request; what fails on our side is noted and told to the client."""
         try:
             self.respond(exchange, body)
-        except (
-            ConnectionError
-        ):  # of all OSErrors only this one: a rule that finds no file has failed, no client has left
+        except ConnectionError:  # no other OSError: a rule that finds no file has failed
             exchange.close_connection = True
         except Exception as failure:  # a rule or a body that breaks us: the test must see it, not a dead thread
             self.failures.append(failure)

@@ -51,11 +51,12 @@ class Fault:
     """What goes wrong with one reply; every field that is left alone goes right.
 
     ``status``: an error answer with the provider's error body (``code``, ``message``, ``retry_after`` seconds) ·
-    ``headers``: on top of the right ones, with or without a ``status`` · ``silence``: seconds before anything is sent · ``hang_up``: the connection closes instead of an answer ·
-    ``chunk_delay``: seconds before each chunk · ``cut_after``: the connection closes after that many chunks, or in the
-    middle of a body that is not streamed · ``error_after``: an error event after that many chunks · ``malformed``: the
-    body, or the second chunk, is no JSON · ``padding``: that many characters more text · ``content_type``: instead of
-    the right one · ``gate``: chunks wait for it.
+    ``headers``: besides the right ones, with a ``status`` or without · ``silence``: seconds before anything is sent ·
+    ``hang_up``: the connection closes instead of an answer · ``chunk_delay``: seconds before each chunk ·
+    ``cut_after``: the connection closes after that many chunks, or in the middle of a body that is not streamed ·
+    ``error_after``: an error event after that many chunks · ``malformed``: the body, or the second chunk, is no JSON ·
+    ``padding``: that many characters more text · ``content_type``: instead of the right one · ``gate``: chunks wait
+    for it.
     """
 
     status: int | None = None
