@@ -101,6 +101,25 @@ print(observer.flush())
     assert not Path("llm_observability.json.journal").exists()
 
 
+def test_children_of_multiprocessing(simulator: Simulator) -> None:
+    """They leave by os._exit(), without atexit: what they queued is sent and what they wrote is folded all the same."""
+    program = """
+import multiprocessing
+observer.observe("run")
+call("parent")
+process = multiprocessing.get_context("fork").Process(target=call, args=("child",))
+process.start()
+process.join()
+observer.end()
+observer.flush()
+"""
+    with OTLPSink() as sink:
+        done, _ = run(simulator, program, OTEL_EXPORTER_OTLP_ENDPOINT=sink.endpoint)
+        assert done.stderr == ""
+        assert sorted(span.name for span in sink.spans) == ["chat child", "chat parent"]
+    assert sorted(event["request"]["model"] for event in export()["events"]) == ["child", "parent"]
+
+
 def test_a_stream_used_after_a_fork_ends_once(simulator: Simulator) -> None:
     """The parent's stream is the parent's: a child that lets it go ends nothing."""
     program = """

@@ -10,6 +10,7 @@ import atexit
 import logging
 import os
 import platform
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -297,8 +298,12 @@ def _at_exit() -> None:
 
 
 def _after_fork() -> None:
-    """In a child: a thread of the parent may have held the lock."""
+    """In a child: a thread of the parent may have held the lock; and not every child gets to its atexit functions."""
     _runtime.lock = threading.RLock()
+    processes: Any = sys.modules.get("multiprocessing.util")
+    if processes is not None:
+        # A child of multiprocessing leaves by os._exit() after its own finalizers, which it clears when it starts.
+        processes.register_after_fork(_runtime, lambda _: processes.Finalize(None, _at_exit, exitpriority=0))
 
 
 os.register_at_fork(after_in_child=_after_fork)
