@@ -152,7 +152,7 @@ def test_a_dead_collector_does_not_hold_the_exit_up(simulator: Simulator, collec
     with sink:
         endpoint = "http://127.0.0.1:9" if collector == "nobody" else sink.endpoint
         program = "observer.observe()\ncall()\nstarted = time.monotonic()\nimport atexit\n"
-        program += "atexit._run_exitfuncs()\nprint(time.monotonic() - started)\nos._exit(0)"
+        program += "atexit._run_exitfuncs()\nprint(time.monotonic() - started, flush=True)\nos._exit(0)"
         done, _ = run(simulator, program, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, AIOBS_EXIT_TIMEOUT="1")
     assert float(done.stdout) < 2.5, done
     assert len(export()["events"]) == 1
@@ -181,6 +181,7 @@ Instrumentor().instrument()
 call()
 started = time.monotonic()
 print(flush(0.5), time.monotonic() - started < 3)
+sys.stdout.flush()
 os._exit(0)
 """
         done, _ = run(simulator, program, OTEL_EXPORTER_OTLP_ENDPOINT=sink.endpoint)
