@@ -139,7 +139,8 @@ class Choice:
 class Response:
     """What came back.
 
-    ``choices`` by index is filled chunk by chunk for a stream, on demand for a whole answer. ``failure`` is set when
+    ``choices`` by index is filled chunk by chunk for a stream, on demand for a whole answer; without
+    ``wants_content`` a stream's have nothing but their finish reasons. ``failure`` is set when
     the provider answered 200 with an error in it. ``native`` is the SDK's own object (the last chunk of a stream).
     """
 
@@ -153,6 +154,7 @@ class Response:
     request_id: str | None = None
     failure: Failure | None = None
     native: Any = None
+    wants_content: bool = True
 
 
 @dataclass(slots=True)

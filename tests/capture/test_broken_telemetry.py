@@ -121,7 +121,7 @@ def test_a_broken_provider(simulator: Simulator, name: str) -> None:
         "aiobs.capture.recording.scrub",
         "aiobs.capture.drivers.find_callsite",
         "aiobs.capture.streams.Tap.shadow_close",
-        "aiobs.capture.streams.Tap.feed",
+        "aiobs.capture.streams.Tap.first",
         "aiobs.capture.deferred.opened",
         "aiobs.semconv.content._json",
         "aiobs.exporters.session_file.call_event",

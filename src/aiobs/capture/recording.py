@@ -102,7 +102,6 @@ class Recording:
 
     __slots__ = (
         "__weakref__",
-        "_content",
         "_open",
         "_started",
         "call",
@@ -115,6 +114,7 @@ class Recording:
         "session",
         "span",
         "telemetry",
+        "wants_content",
     )
 
     def __init__(
@@ -140,12 +140,12 @@ class Recording:
         self.pid = os.getpid()
         self.context = set_value(_ACTIVE, self, trace.set_span_in_context(span, parent))
         self._open = [True]
-        self._content = self._wants_content()
-        if self._content:
+        self.wants_content = self._asks_for_content()
+        if self.wants_content:
             call.request.kwargs = _snapshot(kwargs)
         self._started = perf_counter_ns()
 
-    def _wants_content(self) -> bool:
+    def _asks_for_content(self) -> bool:
         telemetry = self.telemetry
         if self.session is not None and telemetry.content_in_file:
             return True
@@ -206,7 +206,7 @@ class Recording:
         response = guarded(self.operation.read_response, result)
         if response is None:
             return
-        if self._content:
+        if self.wants_content:
             response.choices = guarded(self.operation.read_choices, result) or {}
         self.call.response = response
         self.call.failure = response.failure
@@ -236,14 +236,14 @@ class Recording:
         response.finish_reasons = reasons or response.finish_reasons or ["error"]
         if None in reasons:
             self.call.incomplete = True
-        if not self._content:
+        if not self.wants_content:
             response.choices = {}
 
     # Writing it down.
 
     def _end(self) -> None:
         call, attributes = self.call, Attributes()
-        content = guarded(self._content_to_export) if self._content else None
+        content = guarded(self._content_to_export) if self.wants_content else None
         for hook in self.telemetry.hooks:
             if (added := guarded(hook.finish, call)) is not None:
                 call.attributes.update(added)

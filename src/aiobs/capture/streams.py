@@ -31,10 +31,10 @@ class Tap:
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
-        self.response = Response()
+        self.response = Response(wants_content=recording.wants_content)
         self.last_at = perf_counter_ns()
         self.chunks = 0
-        self._fold = recording.operation.fold_chunk
+        self.fold = partial(recording.operation.fold_chunk, self.response)
         self._shadowed: list[tuple[Any, str, Callable[..., Any]]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         deferred.opened(self)
@@ -53,13 +53,10 @@ class Tap:
         else:
             stream._iterator = Chunks(self, inner)
 
-    def feed(self, chunk: Any) -> None:
-        """One chunk went to the program."""
-        self.last_at = now = perf_counter_ns()
-        if not self.chunks:
-            self.recording.first_chunk(now)
-        self.chunks += 1
-        self._fold(self.response, chunk)
+    def first(self, chunk: Any) -> None:
+        """The first chunk went to the program."""
+        self.recording.first_chunk(self.last_at)
+        self.fold(chunk)
 
     def exhausted(self) -> None:
         """The program read to the end."""
@@ -201,7 +198,7 @@ class Tapped:
         self._tap = tap
         self._inner = inner
         self._next = getattr(inner, advance)
-        self._feed = tap.feed
+        self._fold = tap.fold
 
     def reads_for(self, tap: Tap) -> bool:
         """This iterator is the one that the tap is on."""
@@ -229,7 +226,10 @@ class Chunks(Tapped):
         except BaseException as error:
             guarded(self._tap.failed, error)
             raise
-        guarded(self._feed, chunk)
+        tap = self._tap
+        tap.last_at = perf_counter_ns()
+        tap.chunks += 1
+        guarded(tap.first if tap.chunks == 1 else self._fold, chunk)
         return chunk
 
     def close(self) -> None:
@@ -256,7 +256,10 @@ class AsyncChunks(Tapped):
         except BaseException as error:
             guarded(self._tap.failed, error)
             raise
-        guarded(self._feed, chunk)
+        tap = self._tap
+        tap.last_at = perf_counter_ns()
+        tap.chunks += 1
+        guarded(tap.first if tap.chunks == 1 else self._fold, chunk)
         return chunk
 
     async def aclose(self) -> None:

@@ -14,7 +14,7 @@ from aiobs import Instrumentor, guard, observer
 from aiobs.testing import InMemoryTelemetry, Simulator
 
 pytestmark = pytest.mark.quiet_guard  # the readers of odd answers may fail, one step each, and nothing else may
-READERS = ("fold_chunk", "Tap.feed", "read_response", "read_choices", "read_prompt", "_failure")
+READERS = ("fold_chunk", "Tap.first", "partial", "read_response", "read_choices", "read_prompt", "_failure")
 
 ASK = [{"role": "user", "content": "What is an API?"}]
 CYCLE: dict[str, Any] = {"role": "user", "content": "x"}

@@ -146,19 +146,20 @@ def read_choices(result: ChatCompletion | Any) -> dict[int, Choice]:
 def fold_chunk(response: Response, chunk: ChatCompletionChunk | Any) -> None:
     """Add one chunk; the common one, a piece of text of choice 0 and nothing else, takes the short way."""
     choices = chunk.choices
-    if choices and len(choices) == 1 and chunk.usage is None:
+    if choices and chunk.usage is None and len(choices) == 1:
         choice = choices[0]
-        if choice.finish_reason is None and choice.index == 0 and 0 in response.choices:
-            delta = choice.delta
-            # What the server sent is what pydantic calls set: nothing but content.
-            if (
-                delta.__pydantic_fields_set__ == _CONTENT
-                and not delta.__pydantic_extra__
-                and type(delta.content) is str
-            ):
-                response.choices[0].text.append(delta.content)
-                return
+        known = response.choices.get(choice.index) if choice.finish_reason is None else None
+        if known is not None and (not response.wants_content or _is_text(known, choice.delta)):
+            return
     _fold_other(response, chunk)
+
+
+def _is_text(known: Choice, delta: Any) -> bool:
+    """Keep the text of a delta that is nothing else: what the server sent is what pydantic calls set."""
+    if delta.__pydantic_fields_set__ != _CONTENT or delta.__pydantic_extra__ or type(delta.content) is not str:
+        return False
+    known.text.append(delta.content)
+    return True
 
 
 _CONTENT = {"content"}
