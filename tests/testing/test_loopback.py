@@ -17,7 +17,7 @@ from typing import Any
 import openai
 import pytest
 
-from aiobs.testing import Simulator
+from aiobs.testing import Request, Simulator
 
 ASK: list[Any] = [{"role": "user", "content": "Hi"}]
 
@@ -90,6 +90,34 @@ def test_nothing_is_left_of_a_request_that_was_asleep() -> None:
     gc.collect()
     assert set(threading.enumerate()) == threads
     assert descriptors() == files
+
+
+def test_it_closes_the_clients_it_gave_out() -> None:
+    """Sync clients are closed with the simulator; async ones are their owner's to close."""
+    with Simulator() as simulator:
+        ours, theirs = simulator.openai(), simulator.async_openai()
+        assert not ours.is_closed()
+    assert (ours.is_closed(), theirs.is_closed()) == (True, False)
+
+
+def test_closing_waits_for_a_rule_that_still_runs() -> None:
+    """What a rule does is done when the block has ended."""
+    ended: list[int] = []
+
+    def slow(request: Request) -> None:
+        simulator.closing.wait(10)
+        time.sleep(0.1)
+        ended.append(request.number)
+
+    with openai.OpenAI(api_key="k", base_url="http://127.0.0.1:9", max_retries=0) as client:
+        with ThreadPoolExecutor(1) as pool:
+            with Simulator() as simulator:
+                simulator.on(slow)
+                here = client.with_options(base_url=f"{simulator.origin}/v1")
+                call = pool.submit(here.chat.completions.create, model="m", messages=ASK)
+                assert simulator.wait_for(lambda here: len(here.requests) == 1)
+            assert ended == [1]
+        assert isinstance(call.exception(10), openai.APIConnectionError)
 
 
 @pytest.mark.parametrize(

@@ -256,7 +256,12 @@ def test_choices(simulator: Simulator) -> None:
         ("no", "length"),
     ]
     simulator.next(Answer(choices=[Answer("yes"), Answer("no")]))
-    assert {chunk.choices[0].index for chunk in create(simulator, n=2, stream=True)} == {0, 1}
+    choices = [chunk.choices[0] for chunk in create(simulator, n=2, stream=True)]
+    assert [(choice.index, choice.delta.content) for choice in choices if choice.delta.content] == [
+        (0, "yes"),
+        (1, "no"),
+    ]
+    assert [choice.index for choice in choices if choice.finish_reason] == [0, 1]
 
 
 def test_logprobs(simulator: Simulator) -> None:

@@ -104,6 +104,21 @@ def test_a_rule_that_finds_no_file_fails_the_test(tmp_path: Path) -> None:
         program()
 
 
+def test_a_second_block_does_not_raise_the_failure_of_the_first() -> None:
+    """A simulator may be started again, and starts with nothing held against it."""
+    simulator = Simulator()
+    simulator.on(lambda request: {}["no answer"] if len(simulator.requests) == 1 else None)
+
+    def program() -> None:
+        with simulator, pytest.raises(openai.InternalServerError):
+            create(simulator)
+
+    with pytest.raises(KeyError, match="no answer"):
+        program()
+    with simulator:
+        assert create(simulator).choices
+
+
 def test_a_failing_rule_is_told_beside_the_tests_own_failure() -> None:
     """The exception that ends the block stays the one that is raised; ours is a note on it."""
 

@@ -173,6 +173,7 @@ class LoopbackServer:
         if self._server is not None:
             raise RuntimeError("The server is running already.")
         self.closing.clear()
+        self.failures.clear()  # those of an earlier block were raised there
         self._server = _Server(self, self._port)
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": POLL}, name="aiobs-loopback", daemon=True

@@ -116,8 +116,8 @@ class Request:
     """One request that came in, and what became of it.
 
     ``headers`` have lower-case names and are as they were sent, credentials included · ``json`` is None for a body that
-    is none · ``received_at``: seconds since the epoch · ``status`` is the one that was sent · ``finished``: the reply
-    is sent or broken off · ``disconnected``: the client went away while its reply was held back or on its way.
+    is none · ``received_at``: seconds since the epoch · ``status`` is that of the reply it was given, also when a
+    fault kept it from going out · ``finished``: the reply is sent or broken off · ``disconnected``: the client went away while its reply was held back or on its way.
     """
 
     number: int
