@@ -117,7 +117,8 @@ class Request:
 
     ``headers`` have lower-case names and are as they were sent, credentials included · ``json`` is None for a body that
     is none · ``received_at``: seconds since the epoch · ``status`` is that of the reply it was given, also when a
-    fault kept it from going out · ``finished``: the reply is sent or broken off · ``disconnected``: the client went away while its reply was held back or on its way.
+    fault kept it from going out · ``finished``: the reply is sent or broken off · ``disconnected``: the client went
+    away while its reply was held back or on its way.
     """
 
     number: int
