@@ -96,6 +96,17 @@ def summarize(error: BaseException) -> Failure:
     )
 
 
+def answered_error(code: object, message: object) -> Failure:
+    """An error that a provider put into a successful answer; its code counts only if it is a word."""
+    word = code if isinstance(code, str) and _WORD.fullmatch(code) else "error"
+    return Failure(
+        type=word,
+        code=_BY_PROVIDER_CODE.get(word, "PROVIDER_ERROR"),
+        exception_type=word,
+        message=str(message or word),
+    )
+
+
 def exception_text(error: BaseException) -> str:
     """``str(error)``; the class name for an exception whose ``__str__`` raises."""
     try:

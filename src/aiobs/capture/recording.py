@@ -27,10 +27,9 @@ from aiobs.guard import guarded
 from aiobs.semconv import names
 from aiobs.semconv.content import Content, content_of
 from aiobs.semconv.encode import Attributes, end_attributes, exception_attributes, span_name, start_attributes
-from aiobs.semconv.serialise import attribute_value, clean_text
+from aiobs.semconv.serialise import SENTINELS, attribute_value, clean_text
 
 _ACTIVE = create_key("aiobs-active-recording")
-SENTINELS = frozenset({"NotGiven", "Omit"})
 
 
 def start(
@@ -209,7 +208,9 @@ class Recording:
         if self.wants_content:
             response.choices = guarded(self.operation.read_choices, result) or {}
         self.call.response = response
-        self.call.failure = response.failure
+        if response.failure is not None:
+            response.failure.message = scrub(response.failure.message, self.provider.secrets_of(self.client))
+            self.call.failure = response.failure
 
     def _claim(self, at: int) -> bool:
         try:

@@ -9,7 +9,6 @@ pipeline                                    1.24 s
 
 from __future__ import annotations
 
-import logging
 import sys
 import threading
 from collections import OrderedDict
@@ -34,7 +33,6 @@ MAX_SPANS = 1000
 BAR_WIDTH = 16
 FILE_WIDTH = 160
 _DURATION_COLUMNS = 12
-_log = logging.getLogger("aiobs")
 
 
 def pipelines() -> Pipelines:

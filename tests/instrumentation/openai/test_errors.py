@@ -102,6 +102,18 @@ def test_an_error_in_an_answer_of_200(simulator: Simulator, instrumented) -> Non
     assert span.attributes["error.type"] == "overloaded_error"
 
 
+@pytest.mark.parametrize("content", [None, "span_and_event"])
+def test_an_error_in_an_answer_of_200_leaks_nothing(simulator: Simulator, signals, content) -> None:
+    """Such an error may quote the prompt in its code, and the key in its message: neither gets out."""
+    Instrumentor(**signals.providers, capture_content=content).instrument()
+    simulator.raw(b'{"error": {"message": "bad key my-odd-key-1", "code": "you said: NEEDLE"}}')
+    simulator.openai(api_key="my-odd-key-1").chat.completions.create(model="m", messages=ASK)
+    shown = signals.span().to_json() + "".join(log.to_json() for log in signals.logs)
+    assert signals.span().attributes["error.type"] == "error"
+    assert "NEEDLE" not in shown
+    assert "my-odd-key-1" not in shown
+
+
 def test_the_exception_is_the_same_object_with_its_cause(simulator: Simulator, instrumented) -> None:
     """The SDK's exception goes through untouched: same cause, no context of ours."""
     simulator.fault(cut_after=0)

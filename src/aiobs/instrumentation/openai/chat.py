@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from aiobs.call import Call, Choice, Failure, Request, Response, ToolCall, Usage
+from aiobs.errors import answered_error
 from aiobs.instrumentation.openai.fields import count, fields_of, get, items, text
 from aiobs.instrumentation.openai.media import audio_part
 
@@ -96,12 +97,7 @@ def _read_identity(response: Response, source: Any) -> None:
 
 def _error_in_answer(error: Any) -> Failure | None:
     """Some compatible servers answer 200 with an error in the body."""
-    if error is None:
-        return None
-    code, message = get(error, "code"), get(error, "message")
-    return Failure(
-        type=str(code or "error"), code="PROVIDER_ERROR", exception_type="", message=str(message or code or "error")
-    )
+    return None if error is None else answered_error(get(error, "code"), get(error, "message"))
 
 
 def _usage(usage: CompletionUsage | Any) -> Usage | None:
