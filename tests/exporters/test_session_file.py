@@ -379,6 +379,14 @@ def test_credentials_and_giant_requests_are_written_safely(recorder: Recorder) -
 # Threads, memory
 
 
+def test_a_flush_with_nothing_new_leaves_the_file(recorder: Recorder) -> None:
+    """Of two threads that flush at once the second finds nothing, and must not erase what the first has written."""
+    span_id = recorder.call(recorder.open(ended_at=None))
+    recorder.file.flush()
+    assert recorder.file.flush() == "./llm_observability.json"
+    assert [event["span_id"] for event in load()["events"]] == [span_id]
+
+
 def test_nothing_is_lost_between_a_flush_and_the_next(recorder: Recorder) -> None:
     """Eight threads record while two flush: every event is in the file once."""
     session = recorder.open(ended_at=None)

@@ -133,7 +133,8 @@ class SessionFile(SpanProcessor):
 
         ``path``, else ``LLM_OBS_OUT``, else ``./llm_observability.json``; ``-`` is standard output. A file that holds
         one of these sessions already (another process of the run, a session that goes on) is added to, any other is
-        replaced. ``persist=False`` forgets everything instead. What cannot be written is logged and kept.
+        replaced; with nothing new a file stays as it is. ``persist=False`` forgets everything instead. What cannot be
+        written is logged and kept.
         """
         with self._flushing:
             taken = self._rotated()
@@ -165,7 +166,8 @@ class SessionFile(SpanProcessor):
                 done = _collect(fold, base, taken.closed)
                 if to_stdout:
                     print_text(export_text(fold, include_trace_tree=include_trace_tree))
-                else:
+                elif fold.sessions or not target.exists():
+                    # With nothing to write a file stays: another thread may just have written what we would erase.
                     fold.merge(target)
                     replace_atomically(target, export_text(fold, include_trace_tree=include_trace_tree))
                 remove(done)
