@@ -9,7 +9,7 @@ program passed and got; an operation's readers turn them into the shapes below o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NotRequired, TypedDict
 
@@ -18,6 +18,7 @@ class Part(TypedDict, total=False):
     """One piece of a message, in the shape of the GenAI message schemas; ``type`` says which keys belong to it.
 
     text, reasoning: content · tool_call: id, name, arguments · tool_call_response: id, response ·
+    server_tool_call: id, name, server_tool_call · server_tool_call_response: id, server_tool_call_response ·
     blob: modality, mime_type, content · uri: modality, uri · file: modality, file_id · anything else: as it came.
     """
 
@@ -27,6 +28,8 @@ class Part(TypedDict, total=False):
     name: str
     arguments: Any
     response: Any
+    server_tool_call: Any
+    server_tool_call_response: Any
     modality: str
     mime_type: str | None
     uri: str
@@ -112,6 +115,39 @@ class Usage:
     native: Any = None
 
 
+def total_usage(usages: Iterable[Usage]) -> Usage | None:
+    """The sum over several requests, None for none; a count that only some of them have is the sum of those."""
+    given = list(usages)
+    if len(given) < 2:
+        return given[0] if given else None
+    shares = {share for usage in given for share in usage.split}
+    natives = [usage.native for usage in given]
+    return Usage(
+        input=_sum(usage.input for usage in given),
+        output=_sum(usage.output for usage in given),
+        cache_read=_sum(usage.cache_read for usage in given),
+        cache_write=_sum(usage.cache_write for usage in given),
+        reasoning=_sum(usage.reasoning for usage in given),
+        split={share: sum(usage.split.get(share, 0) for usage in given) for share in shares},
+        native=_summed(natives) if all(isinstance(native, dict) for native in natives) else None,
+    )
+
+
+def _sum(values: Iterable[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def _summed(counts: list[dict[str, Any]]) -> dict[str, Any]:
+    """The counts of the providers' own objects, key by key; what is no number is the last one's."""
+    total: dict[str, Any] = {}
+    for native in counts:
+        for key, value in native.items():
+            before = total.get(key)
+            total[key] = before + value if type(before) is int and type(value) is int else value
+    return total
+
+
 @dataclass(slots=True)
 class ToolCall:
     """A tool call that the model asked for; ``arguments`` collects the fragments of a stream."""
@@ -123,16 +159,47 @@ class ToolCall:
 
 
 @dataclass(slots=True)
+class Said:
+    """A run of text, reasoning or refusal (``kind``), in the fragments that it came in."""
+
+    kind: str
+    fragments: list[str]
+
+
+@dataclass(slots=True)
 class Choice:
-    """One answer of the model: fragments in the order they came, and why it ended (None: it never said)."""
+    """One answer of the model: what it said in the order it came, and why it ended (None: it never said).
+
+    ``calls`` finds the tool calls among ``parts`` again by whatever a stream names them with.
+    """
 
     role: str = "assistant"
-    text: list[str] = field(default_factory=list)
-    reasoning: list[str] = field(default_factory=list)
-    refusal: list[str] = field(default_factory=list)
-    tool_calls: dict[Any, ToolCall] = field(default_factory=dict)
-    extra: list[Part] = field(default_factory=list)
+    parts: list[Said | ToolCall | Part] = field(default_factory=list)
+    calls: dict[Any, ToolCall] = field(default_factory=dict)
     finish_reason: str | None = None
+
+    def say(self, kind: str, fragment: str) -> None:
+        """Add a fragment of text, reasoning or refusal; an empty one is nothing."""
+        if not fragment:
+            return
+        last = self.parts[-1] if self.parts else None
+        if type(last) is Said and last.kind == kind:
+            last.fragments.append(fragment)
+        else:
+            self.parts.append(Said(kind, [fragment]))
+
+    def call(self, key: Any) -> ToolCall:
+        """The tool call that the stream names so; a new one the first time."""
+        known = self.calls.get(key)
+        if known is None:
+            known = self.calls[key] = ToolCall()
+            self.parts.append(known)
+        return known
+
+    def said(self, kind: str) -> str | None:
+        """All that was said of a kind, None if nothing was."""
+        runs = [part for part in self.parts if isinstance(part, Said) and part.kind == kind]
+        return "".join(fragment for run in runs for fragment in run.fragments) if runs else None
 
 
 @dataclass(slots=True)
@@ -163,6 +230,7 @@ class Failure:
 
     ``type`` is low in cardinality: the provider's code, else the public exception class. ``code`` is one of
     ``errors.CODES``. ``message`` and ``stacktrace`` can quote a prompt; credentials are scrubbed from them.
+    ``retry_after``: seconds that the provider asked to wait.
     """
 
     type: str
@@ -173,6 +241,7 @@ class Failure:
     retryable: bool = False
     status_code: int | None = None
     request_id: str | None = None
+    retry_after: float | None = None
 
 
 @dataclass(slots=True)
@@ -181,6 +250,7 @@ class Call:
 
     Times: ``started_ns`` epoch nanoseconds; ``duration_ns`` and ``first_chunk_ns`` from a monotonic clock.
     ``incomplete``: a stream that was not read to its end; ``cancelled``: a task cancelled, or KeyboardInterrupt.
+    ``retries`` and ``status_code`` (HTTP) are what the seams of the SDK reported, 0 and None where it has none.
     ``session_request`` and ``session_response`` are the operation's own shapes for the session file.
     """
 
@@ -198,6 +268,8 @@ class Call:
     chunks: int = 0
     incomplete: bool = False
     cancelled: bool = False
+    retries: int = 0
+    status_code: int | None = None
     attributes: dict[str, Any] = field(default_factory=dict)
     session_request: Callable[[Call], dict[str, Any]] | None = None
     session_response: Callable[[Call], dict[str, Any] | None] | None = None

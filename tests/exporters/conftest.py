@@ -12,7 +12,7 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
-from aiobs.call import Call, Callsite, Choice, FunctionCall, Request, Response, Server, Usage
+from aiobs.call import Call, Callsite, Choice, FunctionCall, Request, Response, Said, Server, Usage
 from aiobs.exporters.session_file import SessionFile
 
 
@@ -34,7 +34,7 @@ def model_call(**fields: Any) -> Call:
             model="gpt-4o-mini-2024",
             usage=Usage(input=3, output=4),
             finish_reasons=["stop"],
-            choices={0: Choice(text=["Hel", "lo"])},
+            choices={0: Choice(parts=[Said("text", ["Hel", "lo"])])},
         ),
         callsite=Callsite("/srv/app.py", 12, "main"),
         started_ns=1_700_000_000_000_000_000,

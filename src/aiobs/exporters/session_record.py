@@ -135,7 +135,7 @@ def _any_response(call: Call) -> dict[str, Any] | None:
     return {
         "id": response.id,
         "model": response.model,
-        "text": "".join(choices[0].text) if choices else None,
+        "text": choices[0].said("text") if choices else None,
         "usage": _usage(response.usage),
         "finish_reason": response.finish_reasons[0] if response.finish_reasons else None,
     }

@@ -14,7 +14,7 @@ from typing import Any
 from opentelemetry.util.types import AttributeValue
 from pydantic_core import from_json
 
-from aiobs.call import Call, Callsite, Choice, Failure, Message, Part, Server, ToolCall, Usage
+from aiobs.call import Call, Callsite, Choice, Failure, Message, Part, Said, Server, ToolCall, Usage
 from aiobs.semconv import names
 from aiobs.semconv.serialise import clean_text
 
@@ -201,16 +201,18 @@ def output_messages(choices: Iterable[Choice]) -> list[Message]:
 
 
 def _parts(choice: Choice) -> list[Part]:
-    parts: list[Part] = []
-    if choice.reasoning:
-        parts.append({"type": "reasoning", "content": "".join(choice.reasoning)})
-    if choice.text:
-        parts.append({"type": "text", "content": "".join(choice.text)})
-    if choice.refusal:
-        parts.append({"type": "text", "content": "".join(choice.refusal), "refusal": True})
-    parts.extend(tool_call_part(tool) for tool in choice.tool_calls.values())
-    parts.extend(choice.extra)
-    return parts
+    return [_part(part) for part in choice.parts]
+
+
+def _part(part: Said | ToolCall | Part) -> Part:
+    if isinstance(part, Said):
+        text = "".join(part.fragments)
+        return (
+            {"type": "text", "content": text, "refusal": True}
+            if part.kind == "refusal"
+            else {"type": part.kind, "content": text}
+        )
+    return tool_call_part(part) if isinstance(part, ToolCall) else part
 
 
 def tool_call_part(tool: ToolCall) -> Part:

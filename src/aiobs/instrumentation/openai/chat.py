@@ -154,7 +154,7 @@ def _is_text(known: Choice, delta: Any) -> bool:
     """Keep the text of a delta that is nothing else: what the server sent is what pydantic calls set."""
     if delta.__pydantic_fields_set__ != _CONTENT or delta.__pydantic_extra__ or type(delta.content) is not str:
         return False
-    known.text.append(delta.content)
+    known.say("text", delta.content)
     return True
 
 
@@ -175,28 +175,28 @@ def _fold_other(response: Response, chunk: Any) -> None:
 def _fold_message(choice: Choice, message: Any) -> None:
     """Add a whole message, or the delta of one: they have the same fields."""
     fields = fields_of(message)
-    _append(choice.text, fields.get("content"))
-    _append(choice.refusal, fields.get("refusal"))
-    # Two names for one thing; some servers send both.
-    _append(choice.reasoning, fields.get("reasoning_content") or fields.get("reasoning"))
+    # Two names for one thing; some servers send both. Models reason before they speak.
+    _say(choice, "reasoning", fields.get("reasoning_content") or fields.get("reasoning"))
+    _say(choice, "text", fields.get("content"))
+    _say(choice, "refusal", fields.get("refusal"))
     for position, call in enumerate(items(fields.get("tool_calls"))):
         _fold_tool_call(choice, call, position)
     if (function := fields.get("function_call")) is not None:
-        _fold_function(choice.tool_calls.setdefault("function_call", ToolCall()), function)
+        _fold_function(choice.call("function_call"), function)
     if (audio := fields.get("audio")) is not None:
         _fold_audio(choice, audio)
 
 
-def _append(fragments: list[str], fragment: Any) -> None:
-    if type(fragment) is str and fragment:
-        fragments.append(fragment)
+def _say(choice: Choice, kind: str, fragment: Any) -> None:
+    if type(fragment) is str:
+        choice.say(kind, fragment)
 
 
 def _fold_tool_call(choice: Choice, call: Any, position: int) -> None:
     """Fragments of one call share an index; servers that send none mean the call with the same id, or the last."""
     index, call_id = get(call, "index"), get(call, "id")
-    key = index if type(index) is int else call_id or next(reversed(choice.tool_calls), position)
-    known = choice.tool_calls.setdefault(key, ToolCall())
+    key = index if type(index) is int else call_id or next(reversed(choice.calls), position)
+    known = choice.call(key)
     known.id = call_id or known.id
     known.type = get(call, "type") or known.type
     _fold_function(known, get(call, "function") or get(call, "custom"))
@@ -213,9 +213,9 @@ def _fold_function(known: ToolCall, function: Any) -> None:
 def _fold_audio(choice: Choice, audio: Any) -> None:
     transcript = get(audio, "transcript")
     if isinstance(transcript, str):
-        choice.text.append(transcript)
+        choice.say("text", transcript)
     if isinstance(data := get(audio, "data"), str):
-        choice.extra.append(audio_part({"data": data, "format": "wav"}))
+        choice.parts.append(audio_part({"data": data, "format": "wav"}))
 
 
 # Session file
@@ -249,16 +249,16 @@ def session_response(call: Call) -> dict[str, Any] | None:
     record: dict[str, Any] = {
         "id": response.id,
         "model": response.model,
-        "text": _joined(first.text) if choices else _plain(response.native),
+        "text": first.said("text") if choices else _plain(response.native),
         "usage": response.usage.native if response.usage else None,
         "finish_reason": response.finish_reasons[0] if response.finish_reasons else None,
         "finish_reasons": response.finish_reasons,
     }
     extra = {
-        "tool_calls": [_tool_call_record(tool) for tool in first.tool_calls.values()],
-        "refusal": _joined(first.refusal),
-        "reasoning": _joined(first.reasoning),
-        "choices": [_joined(choice.text) for choice in choices] if len(choices) > 1 else None,
+        "tool_calls": [_tool_call_record(tool) for tool in first.calls.values()],
+        "refusal": first.said("refusal"),
+        "reasoning": first.said("reasoning"),
+        "choices": [choice.said("text") for choice in choices] if len(choices) > 1 else None,
         "ttft_ms": round(call.first_chunk_ns / 1e6, 3) if call.first_chunk_ns is not None else None,
         "incomplete": call.incomplete or None,
     }
@@ -267,10 +267,6 @@ def session_response(call: Call) -> dict[str, Any] | None:
 
 def _tool_call_record(tool: ToolCall) -> dict[str, Any]:
     return {"id": tool.id, "type": tool.type, "function": {"name": tool.name, "arguments": "".join(tool.arguments)}}
-
-
-def _joined(fragments: list[str]) -> str | None:
-    return "".join(fragments) if fragments else None
 
 
 def _plain(native: Any) -> str | None:
