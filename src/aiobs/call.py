@@ -208,7 +208,8 @@ class Response:
 
     ``choices`` by index is filled chunk by chunk for a stream, on demand for a whole answer; without
     ``wants_content`` a stream's have nothing but their finish reasons. ``failure`` is set when
-    the provider answered 200 with an error in it. ``native`` is the SDK's own object (the last chunk of a stream).
+    the provider answered 200 with an error in it. ``native`` is the SDK's own object; of a stream, whatever its
+    ``fold_chunk`` keeps. ``continues``: the SDK will ask for the rest of this answer by another request.
     """
 
     id: str | None = None
@@ -221,6 +222,7 @@ class Response:
     request_id: str | None = None
     failure: Failure | None = None
     native: Any = None
+    continues: bool = False
     wants_content: bool = True
 
 
@@ -250,7 +252,8 @@ class Call:
 
     Times: ``started_ns`` epoch nanoseconds; ``duration_ns`` and ``first_chunk_ns`` from a monotonic clock.
     ``incomplete``: a stream that was not read to its end; ``cancelled``: a task cancelled, or KeyboardInterrupt.
-    ``retries`` and ``status_code`` (HTTP) are what the seams of the SDK reported, 0 and None where it has none.
+    ``attempts`` and ``status_code`` (HTTP) are what the SDK's seams reported, 0 and None where it has none.
+    ``captures_embeddings``: the session file gets the vectors, not only their number and size.
     ``session_request`` and ``session_response`` are the operation's own shapes for the session file.
     """
 
@@ -268,11 +271,17 @@ class Call:
     chunks: int = 0
     incomplete: bool = False
     cancelled: bool = False
-    retries: int = 0
+    attempts: int = 0
     status_code: int | None = None
+    captures_embeddings: bool = False
     attributes: dict[str, Any] = field(default_factory=dict)
     session_request: Callable[[Call], dict[str, Any]] | None = None
     session_response: Callable[[Call], dict[str, Any] | None] | None = None
+
+    @property
+    def retries(self) -> int:
+        """Attempts after the first one."""
+        return max(0, self.attempts - 1)
 
 
 @dataclass(slots=True)

@@ -11,7 +11,10 @@ AiobsError                 everything below
 from __future__ import annotations
 
 import re
+import time
 import traceback
+from email.utils import parsedate_to_datetime
+from typing import Any
 
 from aiobs.call import Failure
 
@@ -57,7 +60,24 @@ _BY_PROVIDER_CODE = {
     "rate_limit_exceeded": "RATE_LIMITED",
     "invalid_api_key": "AUTH",
     "server_error": "PROVIDER_ERROR",
+    "content_blocked": "CONTENT_FILTER",
+    "UNAUTHENTICATED": "AUTH",
+    "PERMISSION_DENIED": "AUTH",
+    "DEADLINE_EXCEEDED": "TIMEOUT",
+    "RESOURCE_EXHAUSTED": "RATE_LIMITED",
+    "UNAVAILABLE": "PROVIDER_ERROR",
+    "INTERNAL": "PROVIDER_ERROR",
+    "API_KEY_INVALID": "AUTH",
 }
+
+_BY_DETAIL = (
+    ("API_KEY_INVALID", "AUTH"),
+    ("API key not valid", "AUTH"),
+    ("input token count", "CONTEXT_LENGTH"),
+    ("maximum context length", "CONTEXT_LENGTH"),
+    ("PerDay", "QUOTA_EXCEEDED"),
+)
+"""Words in the body of an error whose code says less than they do, of providers that have few codes."""
 
 _BY_CLASS = {
     "ContentFilterFinishReasonError": "CONTENT_FILTER",
@@ -68,8 +88,12 @@ _BY_CLASS = {
     "APITimeoutError": "TIMEOUT",
     "TimeoutException": "TIMEOUT",
     "TimeoutError": "TIMEOUT",
+    "Timeout": "TIMEOUT",
     "APIConnectionError": "CONNECTION",
     "TransportError": "CONNECTION",
+    "ClientConnectionError": "CONNECTION",
+    "ClientPayloadError": "CONNECTION",
+    "UnknownApiResponseError": "PROVIDER_ERROR",
     "ConnectionError": "CONNECTION",
     "BudgetExceeded": "BUDGET_EXCEEDED",
     "CircuitBreakerOpenError": "CIRCUIT_OPEN",
@@ -80,11 +104,17 @@ _BY_CLASS = {
 def summarize(error: BaseException) -> Failure:
     """What any error of a provider's SDK means, without importing the SDK.
 
-    Looks at the provider's own code, then at the HTTP status, then at the class and its bases, by name.
+    Looks at the provider's own code and body, then at the HTTP status, then at the class and its bases, by name.
     """
     provider_code = _code(error)
     status = _status(error)
-    code = _BY_PROVIDER_CODE.get(provider_code or "") or _by_status(status) or _by_class(error)
+    code = (
+        _by_detail(error)
+        or _BY_PROVIDER_CODE.get(provider_code or "")
+        or _by_status(status)
+        or _by_message(error)
+        or _by_class(error)
+    )
     return Failure(
         type=provider_code or public_name(type(error)),
         code=code,
@@ -93,6 +123,7 @@ def summarize(error: BaseException) -> Failure:
         retryable=code in _RETRYABLE,
         status_code=status,
         request_id=_text(error, "request_id"),
+        retry_after=_retry_after(error),
     )
 
 
@@ -169,9 +200,25 @@ def _by_class(error: BaseException) -> str:
     return "UNKNOWN"
 
 
+def _by_detail(error: BaseException) -> str | None:
+    """A closer meaning of the few codes that stand for many things."""
+    if _code(error) not in _BROAD:
+        return None
+    body = f"{getattr(error, 'details', '')} {getattr(error, 'message', '')}"
+    return next((code for words, code in _BY_DETAIL if words in body), None)
+
+
+_BROAD = frozenset({"INVALID_ARGUMENT", "RESOURCE_EXHAUSTED", "invalid_request_error"})
+
+
+def _by_message(error: BaseException) -> str | None:
+    """S4-15: an open circuit breaker of another library is known by its words only."""
+    return "CIRCUIT_OPEN" if "circuit breaker" in exception_text(error).lower() else None
+
+
 def _code(error: BaseException) -> str | None:
-    """The provider's code, unless it is no word of low cardinality."""
-    code = _text(error, "code")
+    """The provider's code (OpenAI's ``code``, Google's ``status``), unless it is no word of low cardinality."""
+    code = _text(error, "code") or (_text(error, "status") if type(getattr(error, "code", None)) is int else None)
     return code if code and _WORD.fullmatch(code) else None
 
 
@@ -184,5 +231,45 @@ def _text(error: BaseException, name: str) -> str | None:
 
 
 def _status(error: BaseException) -> int | None:
-    value = getattr(error, "status_code", None)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    """The HTTP status: OpenAI's ``status_code``, Google's ``code``."""
+    for name in ("status_code", "code"):
+        value = getattr(error, name, None)
+        if type(value) is int:
+            return value
+    return None
+
+
+def _retry_after(error: BaseException) -> float | None:
+    """Seconds to wait, as a header says (a number, or a date) or Google's RetryInfo."""
+    headers = getattr(getattr(error, "response", None), "headers", None)
+    if (given := _header(headers, "retry-after-ms")) is not None and (milliseconds := _number(given)) is not None:
+        return milliseconds / 1000
+    if (given := _header(headers, "retry-after")) is not None:
+        return _number(given) if _number(given) is not None else _until(given)
+    found = _RETRY_DELAY.search(str(getattr(error, "details", "")))
+    return _number(found[1]) if found else None
+
+
+_RETRY_DELAY = re.compile(r"""['"]retryDelay['"]:\s*['"](\d+(?:\.\d+)?)s['"]""")
+
+
+def _header(headers: Any, name: str) -> str | None:
+    value = headers.get(name) if hasattr(headers, "get") else None
+    return value if isinstance(value, str) else None
+
+
+def _number(text: str) -> float | None:
+    try:
+        seconds = float(text)
+    except ValueError:
+        return None
+    return seconds if 0 <= seconds < float("inf") else None
+
+
+def _until(date: str) -> float | None:
+    """Seconds from now until an HTTP date (RFC 9110); a date that is past is now."""
+    try:
+        moment = parsedate_to_datetime(date)
+    except (TypeError, ValueError):
+        return None
+    return max(0.0, moment.timestamp() - time.time())

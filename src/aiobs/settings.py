@@ -122,6 +122,8 @@ OPTIONS: tuple[Option, ...] = (
            _as_text),
     Option("labels_strict", "AIOBS_LABELS_STRICT", True, "An invalid label raises; 0: it is dropped with a warning.",
            as_switch),
+    Option("capture_embeddings", "AIOBS_CAPTURE_EMBEDDINGS", False, "Write the vectors of embeddings calls into the "
+           "session file, not only how many there are and how long.", as_switch),
     Option("max_part_bytes", "AIOBS_MAX_PART_BYTES", 65_536, "Longest message part that is recorded whole.", as_bytes),
     Option("max_call_bytes", "AIOBS_MAX_CALL_BYTES", 1_048_576, "Most content that is recorded of one call.", as_bytes),
 )  # fmt: skip
@@ -134,14 +136,19 @@ def resolve(name: str, given: Any = None) -> Any:
 
     Raises ConfigurationError, naming where the value came from, if it cannot be used.
     """
+    return resolve_with_source(name, given)[0]
+
+
+def resolve_with_source(name: str, given: Any = None) -> tuple[Any, str]:
+    """As ``resolve``, and where the value came from: ``keyword``, the variable's name, or ``default``."""
     option = _BY_KEYWORD[name]
     if given is not None:
-        return option.parse(given)
+        return option.parse(given), "keyword"
     text = os.environ.get(option.variable) if option.variable else None
     if text is None or text == "":
-        return option.default
+        return option.default, "default"
     try:
-        return option.parse(text)
+        return option.parse(text), option.variable
     except ConfigurationError as error:
         raise ConfigurationError(f"{option.variable}: {error}") from None
 

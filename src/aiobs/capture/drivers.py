@@ -1,17 +1,23 @@
-"""The two drivers: run an SDK method inside its recording. They differ by one ``await``."""
+"""The drivers: run an SDK method inside its recording, or inside that of a helper.
+
+Sync and async differ by one ``await``; a lazy method differs in that the request begins with the first chunk.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from opentelemetry.context import attach, detach
 
 from aiobs.call import Call, Callsite
-from aiobs.capture import deferred
+from aiobs.capture import deferred, wrappers
 from aiobs.capture.callsite import find_callsite
-from aiobs.capture.provider import Operation, Provider
+from aiobs.capture.helper import HelperRecording, start_helper
+from aiobs.capture.provider import Helper, Operation, Provider
 from aiobs.capture.recording import Recording, start
+from aiobs.capture.streams import LazyChunks
 from aiobs.capture.telemetry import Hook, current
 from aiobs.capture.watch import watch
 from aiobs.errors import AiobsError
@@ -39,9 +45,7 @@ def call_sync(
         raise
     finally:
         detach(token)
-    if not guarded(watch, recording, result):
-        recording.finish_unread()
-    return result
+    return _watched(recording, result)
 
 
 def call_async(
@@ -76,9 +80,103 @@ async def _run(
         raise
     finally:
         detach(token)
-    if not guarded(watch, recording, result):
+    return _watched(recording, result)
+
+
+def call_lazily(
+    provider: Provider, operation: Operation, wrapped: Callable[..., Any], instance: Any, args: Args, kwargs: Kwargs
+) -> Any:
+    """An iterator in place of the SDK's generator, which has not started: the request begins with the first chunk."""
+    if current().is_idle:
+        return wrapped(*args, **kwargs)
+    return LazyChunks(partial(_first, provider, operation, wrapped, instance, args, kwargs))
+
+
+def _first(
+    provider: Provider, operation: Operation, wrapped: Callable[..., Any], instance: Any, args: Args, kwargs: Kwargs
+) -> tuple[Any, Any]:
+    """The iterator, and its first chunk: the request is made in between."""
+    recording = _begin(provider, operation, instance, kwargs, guarded(find_callsite, 2, provider.own_packages))
+    if recording is None:
+        chunks = wrapped(*args, **kwargs)
+        return chunks, next(chunks)
+    kwargs = _admit(recording, kwargs)
+    try:
+        generator = wrapped(*args, **kwargs)
+    except BaseException as error:
+        recording.fail(error)
+        raise
+    chunks = _watched(recording, generator)
+    token = attach(recording.context)
+    try:
+        return chunks, next(chunks)
+    finally:
+        detach(token)
+
+
+def _watched(recording: Recording, result: Any) -> Any:
+    """What the program gets: the SDK's own object, but for bare chunks."""
+    handed_on = guarded(watch, recording, result)
+    if handed_on is None:
         recording.finish_unread()
-    return result
+        return result
+    return handed_on
+
+
+# Helpers
+
+
+def help_sync(
+    provider: Provider, helper: Helper, wrapped: Callable[..., Any], instance: Any, args: Args, kwargs: Kwargs
+) -> Any:
+    """Call a helper."""
+    if current().is_idle:
+        return wrapped(*args, **kwargs)
+    return wrappers.call(wrapped, partial(_begin_helper, provider, helper, instance, None))(*args, **kwargs)
+
+
+def help_async(
+    provider: Provider, helper: Helper, wrapped: Callable[..., Any], instance: Any, args: Args, kwargs: Kwargs
+) -> Any:
+    """A coroutine for an async helper; the callsite is read now, as it may be awaited in a task of its own."""
+    if current().is_idle:
+        return wrapped(*args, **kwargs)
+    site = guarded(find_callsite, 1, provider.own_packages)
+    return wrappers.coroutine(wrapped, partial(_begin_helper, provider, helper, instance, site))(*args, **kwargs)
+
+
+def help_lazily(
+    provider: Provider, helper: Helper, wrapped: Callable[..., Any], instance: Any, args: Args, kwargs: Kwargs
+) -> Any:
+    """A generator around a helper's generator, sync or async, or around that which its coroutine gives.
+
+    The SDK's own where the call makes one request.
+    """
+    made = wrapped(*args, **kwargs)
+    if current().is_idle:
+        return made
+    if not helper.may_continue and guarded(helper.model_of, instance, args, kwargs) is None:
+        return made
+
+    def begin(_: Args, __: Kwargs) -> HelperRecording | None:
+        return _begin_helper(provider, helper, instance, None, args, kwargs)
+
+    if hasattr(made, "__await__"):
+        return _around_awaited(made, begin)
+    driver = wrappers.async_generator if hasattr(made, "__anext__") else wrappers.generator
+    return driver(lambda: made, begin)()
+
+
+async def _around_awaited(made: Awaitable[Any], begin: wrappers.Begin) -> Any:
+    inner = await made
+    return wrappers.async_generator(lambda: inner, begin)()
+
+
+def _begin_helper(
+    provider: Provider, helper: Helper, instance: Any, site: Callsite | None, args: Args, kwargs: Kwargs
+) -> HelperRecording | None:
+    deferred.drain_if_any()
+    return guarded(start_helper, provider, helper, instance, args, kwargs, site)
 
 
 def _begin(

@@ -6,12 +6,13 @@ What does not depend on the call (names, where the function is defined) is in it
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter_ns, time_ns
 from typing import Any
 
 from opentelemetry import trace
-from opentelemetry.context import Context, get_current
+from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
 from aiobs.ambient.session import Session, current_session
@@ -30,13 +31,22 @@ from aiobs.semconv.serialise import clean_text, to_json
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is observed, worked out once."""
+    """What is observed, worked out once.
+
+    ``name`` is the span's, ``api`` (and ``title``, if it is not the name) the session file's. ``content`` are the
+    attributes that arguments and result go to. ``tool`` is set for a tool that a model called, ``cause_of`` where an
+    SDK puts an error of its own around what the function raised.
+    """
 
     name: str
     api: str
     module: str | None
     callsite: Callsite | None
     attributes: Attributes
+    title: str | None = None
+    content: tuple[str, str] = (names.INPUT, names.OUTPUT)
+    tool: str | None = None
+    cause_of: Callable[[BaseException], BaseException] | None = None
     parameters: tuple[str, ...] = ()
     is_method: bool = False
     capture_args: bool = True
@@ -48,7 +58,18 @@ class Target:
 class FunctionRecording:
     """One call of an observed function: start, then finish or fail once."""
 
-    __slots__ = ("_parent", "_started", "_started_ns", "call", "context", "session", "span", "target", "telemetry")
+    __slots__ = (
+        "_items",
+        "_parent",
+        "_started",
+        "_started_ns",
+        "call",
+        "context",
+        "session",
+        "span",
+        "target",
+        "telemetry",
+    )
 
     def __init__(
         self,
@@ -65,18 +86,44 @@ class FunctionRecording:
         self.session = session
         self.context = trace.set_span_in_context(span, parent)
         self.call: FunctionCall | None = None
+        self._items: Yielded | None = None
         self._parent = parent
         self._started_ns = started_ns
         self._started = perf_counter_ns()
 
-    def finish(self, result: Any, at: int | None = None) -> None:
-        """The function returned, now or ``at`` (of the monotonic clock)."""
+    def enter(self) -> Any:
+        """Make the span the current one."""
+        return attach(self.context)
+
+    def leave(self, token: Any) -> None:
+        """Make the span current again that was before."""
+        detach(token)
+
+    def add(self, item: Any) -> None:
+        """The generator yielded this."""
+        if self._items is None:
+            self._items = Yielded()
+        self._items.add(item)
+
+    def finish(self, result: Any) -> None:
+        """The function returned, or the generator ended."""
+        if self._items is not None:
+            self.close()
+            return
         if self.call is not None and self.target.capture_result:
-            self.call.result = result.picture() if type(result) is Yielded else guarded(reduced, result)
+            self.call.result = guarded(reduced, result)
+        self._end({}, None)
+
+    def close(self, at: int | None = None) -> None:
+        """The generator ended, or was closed early, which is as good, now or ``at`` (of the monotonic clock)."""
+        if self.call is not None and self.target.capture_result:
+            self.call.result = (self._items or Yielded()).picture()
         self._end({}, at)
 
     def fail(self, error: BaseException, at: int | None = None) -> None:
         """The function raised; a cancellation or KeyboardInterrupt is not an error."""
+        if self.target.cause_of is not None:
+            error = guarded(self.target.cause_of, error) or error
         if self.call is not None:
             self.call.error = guarded(_error_text, error, self.target)
         if not isinstance(error, Exception):
@@ -94,17 +141,27 @@ class FunctionRecording:
             guarded(self._write, attributes)
         if self.call is not None:
             self.call.duration_ns = duration
+        if self.target.tool is not None:
+            guarded(self._record_tool, duration, attributes.get(names.ERROR_TYPE))
         end_span(self.span, self._started_ns + duration, self._parent, self.telemetry.sink, self.session, self.call)
 
     def _write(self, attributes: Attributes) -> None:
         call = self.call
         if call is not None and self.telemetry.content_on_spans:
-            if self.target.capture_args and self.target.parameters is not None and call.args is not None:
-                attributes[names.INPUT] = to_json({"args": call.args, "kwargs": call.kwargs})
+            given, returned = self.target.content
+            if call.kwargs is not None:
+                attributes[given] = to_json(
+                    call.kwargs if call.args is None else {"args": call.args, "kwargs": call.kwargs}
+                )
             if self.target.capture_result and names.ERROR_TYPE not in attributes:
-                attributes[names.OUTPUT] = to_json(call.result)
+                attributes[returned] = to_json(call.result if self.target.tool is None else _as_object(call.result))
         if attributes:
             self.span.set_attributes(attributes)
+
+    def _record_tool(self, duration: int, error_type: Any) -> None:
+        instruments = self.telemetry.instruments
+        if instruments is not None and self.target.tool is not None:
+            instruments.record_tool(self.target.tool, duration, error_type, self.context)
 
 
 def start(target: Target, args: tuple[Any, ...], kwargs: dict[str, Any]) -> FunctionRecording | None:
@@ -148,10 +205,10 @@ def _record(
 ) -> FunctionCall:
     captured = target.capture_args and (telemetry.content_in_file or telemetry.content_on_spans)
     return FunctionCall(
-        name=target.name,
+        name=target.title or target.name,
         api=target.api,
         module=target.module,
-        args=_arguments(target, args) if captured else None,
+        args=_arguments(target, args) if captured and target.tool is None else None,
         kwargs=_keywords(kwargs) if captured else None,
         callsite=target.callsite,
         started_ns=started_ns,
@@ -174,6 +231,11 @@ def _arguments(target: Target, args: tuple[Any, ...]) -> list[Any]:
 
 def _keywords(kwargs: dict[str, Any]) -> dict[str, Any]:
     return {name: REDACTED if name.lower() in SECRET_NAMES else reduced(value) for name, value in kwargs.items()}
+
+
+def _as_object(result: Any) -> Any:
+    """The conventions want an object of a tool."""
+    return result if isinstance(result, dict) else {"result": result}
 
 
 def _error_text(error: BaseException, target: Target) -> str:

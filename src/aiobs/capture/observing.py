@@ -16,7 +16,7 @@ from opentelemetry.trace import Span
 
 from aiobs.call import Callsite
 from aiobs.capture.function import FunctionRecording, Target, start
-from aiobs.capture.wrappers import wrapped
+from aiobs.capture.wrappers import observed
 from aiobs.errors import ConfigurationError
 from aiobs.guard import guarded
 from aiobs.semconv.encode import callsite_attributes
@@ -110,7 +110,7 @@ class Observe(SpanBlock):
         """Decorate a function, also one that is a classmethod or staticmethod already."""
         if isinstance(function, (classmethod, staticmethod)):
             return cast("F", type(function)(self(function.__func__)))
-        return cast("F", wrapped(function, _function_target(function, self._name, self._options)))
+        return cast("F", observed(function, _function_target(function, self._name, self._options)))
 
     def __enter__(self) -> Span:
         block = span(self._name or "block")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
+from operator import methodcaller
 from typing import Any
 
 from aiobs.call import Call, Choice, Failure, Prompt, Request, Response, Server
@@ -21,21 +22,43 @@ class Shape(Enum):
 
     VALUE = "value"  # the answer
     STREAM = "stream"  # an SDK stream object around `_iterator` and `response`
+    ITERATOR = "iterator"  # bare chunks, which the SDK itself reads on behalf of the program
     RAW = "raw"  # a response whose body was read; `parse()` is lazy
     STREAMING = "streaming"  # a response whose body the program has yet to read
 
 
 @dataclass(frozen=True)
 class Method:
-    """One method to wrap. ``module`` is imported by the program, never by us; ``qualname`` is ``Class.method``.
+    """One method to wrap. ``module`` is imported by the program, never by us; ``qualname`` is ``Class.method``, or the
+    name of a function.
 
-    ``requires`` are the parameters the readers rely on: a method without them is reported as changed.
+    ``is_lazy``: a generator function, or a coroutine function that gives an async generator: the method does nothing
+    before that is read. ``requires`` are the parameters the readers rely on: a method without them is reported as
+    changed.
     """
 
     module: str
     qualname: str
     is_async: bool = False
+    is_lazy: bool = False
     requires: tuple[str, ...] = ()
+
+
+Drive = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
+"""What runs in a method's place: the method (bound), its instance, the arguments."""
+
+
+@dataclass(frozen=True)
+class Seam:
+    """Functions that the SDK calls on the way, where more can be learned than from its public methods.
+
+    ``drive`` runs in their place. A seam that is absent costs the detail named ``api``, never a call.
+    """
+
+    name: str
+    api: str
+    methods: tuple[Method, ...]
+    drive: Drive
 
 
 @dataclass(frozen=True)
@@ -44,6 +67,7 @@ class Operation:
 
     ``read_request`` and ``read_response`` are cheap and see no content; ``read_prompt`` and ``read_choices`` turn
     content into its neutral shape and run only when some output wants it. ``fold_chunk`` adds one streamed chunk.
+    ``settle`` works out, once a stream has ended, what is too dear to work out for each chunk.
     ``session_request`` and ``session_response`` are the shapes of the session file.
     """
 
@@ -57,15 +81,33 @@ class Operation:
     fold_chunk: Callable[[Response, Any], None]
     session_request: Callable[[Call], dict[str, Any]]
     session_response: Callable[[Call], dict[str, Any] | None]
+    settle: Callable[[Response], None] | None = None
+
+
+@dataclass(frozen=True)
+class Helper:
+    """Methods of an SDK that make several requests; one INTERNAL span named ``name`` goes around them.
+
+    ``model_of`` (instance, arguments) gives the model, or the empty string if it is not known, where the call will make
+    several requests, and None where it looks like one. ``may_continue`` (of the keyword arguments): an answer can yet
+    say (``Response.continues``) that another request follows.
+    """
+
+    name: str
+    api: str
+    methods: tuple[Method, ...]
+    model_of: Callable[[Any, tuple[Any, ...], dict[str, Any]], str | None]
+    may_continue: Callable[[dict[str, Any]], bool] | None = None
 
 
 @dataclass(frozen=True)
 class Provider:
     """One SDK.
 
-    ``name`` is what the session file calls it; ``packages`` are its top-level import names. ``answer_of`` finds the
+    ``name`` is what the session file calls it; ``packages`` are the names it is imported by. ``answer_of`` finds the
     answer in an exception that was raised after one had come (a length limit while parsing), or None. ``secrets_of``
-    gives a client's credentials, so that they can be scrubbed from what servers echo.
+    gives a client's credentials, so that they can be scrubbed from what servers echo. ``model_of`` finds the model in
+    the arguments, for the name of the span.
     """
 
     name: str
@@ -78,8 +120,11 @@ class Provider:
     failure_of: Callable[[Exception], Failure]
     answer_of: Callable[[BaseException], Any]
     secrets_of: Callable[[Any], tuple[str, ...]]
+    model_of: Callable[[dict[str, Any]], Any] = methodcaller("get", "model")
+    helpers: tuple[Helper, ...] = ()
+    seams: tuple[Seam, ...] = ()
 
     @cached_property
-    def own_packages(self) -> frozenset[str]:
-        """Top-level packages whose frames are not the program's."""
-        return OWN | frozenset(self.packages)
+    def own_packages(self) -> tuple[str, ...]:
+        """Packages whose frames are not the program's."""
+        return (*OWN, *self.packages)

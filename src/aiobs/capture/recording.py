@@ -20,6 +20,7 @@ from aiobs.ambient.session import Session, current_session
 from aiobs.call import Call, Callsite, Choice, Failure, Prompt, Request, Response, Server
 from aiobs.capture import telemetry as pipeline
 from aiobs.capture.handoff import end_span
+from aiobs.capture.helper import HelperRecording, enclosing
 from aiobs.capture.provider import Operation, Provider
 from aiobs.capture.suppression import is_suppressed
 from aiobs.errors import scrub, stack_trace
@@ -27,6 +28,7 @@ from aiobs.guard import guarded
 from aiobs.semconv import names
 from aiobs.semconv.content import Content, content_of
 from aiobs.semconv.encode import Attributes, end_attributes, exception_attributes, span_name, start_attributes
+from aiobs.semconv.metrics import INFERENCE
 from aiobs.semconv.serialise import SENTINELS, attribute_value, clean_text
 
 _ACTIVE = create_key("aiobs-active-recording")
@@ -40,9 +42,13 @@ def start(
     client = provider.client_of(instance)
     if is_suppressed(context) or _is_recorded(context, client, operation):
         return None
+    helper = enclosing(context, client)
+    if helper is not None:
+        context = helper.under(context)
+        callsite = helper.callsite or callsite
     telemetry = pipeline.current()
     server = guarded(provider.server_of, client) or Server(provider.name, None, None)
-    model = kwargs.get("model")
+    model = provider.model_of(kwargs)
     model = model if isinstance(model, str) else None
     started_ns = time_ns()
     span = guarded(_start_span, telemetry, operation.name, server, model, context, started_ns) or _stand_in(context)
@@ -57,10 +63,11 @@ def start(
         request=guarded(operation.read_request, kwargs) or Request(model=model),
         callsite=callsite,
         started_ns=started_ns,
+        captures_embeddings=telemetry.capture_embeddings,
         session_request=operation.session_request,
         session_response=operation.session_response,
     )
-    return Recording(telemetry, provider, operation, call, span, session, context, client, kwargs)
+    return Recording(telemetry, provider, operation, call, span, session, context, client, kwargs, helper)
 
 
 def _start_span(
@@ -106,6 +113,7 @@ class Recording:
         "call",
         "client",
         "context",
+        "helper",
         "operation",
         "parent",
         "pid",
@@ -127,6 +135,7 @@ class Recording:
         parent: Context,
         client: object,
         kwargs: dict[str, Any],
+        helper: HelperRecording | None,
     ) -> None:
         self.telemetry = telemetry
         self.provider = provider
@@ -135,6 +144,7 @@ class Recording:
         self.span = span
         self.session = session
         self.client = client
+        self.helper = helper
         self.parent = parent
         self.pid = os.getpid()
         self.context = set_value(_ACTIVE, self, trace.set_span_in_context(span, parent))
@@ -233,6 +243,8 @@ class Recording:
 
     def _settle_stream(self, response: Response) -> None:
         self.call.response = response
+        if self.operation.settle is not None:
+            guarded(self.operation.settle, response)
         reasons = [response.choices[index].finish_reason for index in sorted(response.choices)]
         response.finish_reasons = reasons or response.finish_reasons or ["error"]
         if None in reasons:
@@ -255,14 +267,17 @@ class Recording:
                 guarded(self._set_status)
         guarded(self._emit_events, attributes, content)
         guarded(self._record_metrics)
-        end_span(
-            self.span,
-            call.started_ns + call.duration_ns,
-            self.parent,
-            self.telemetry.sink,
-            self.session,
-            call,
-        )
+        sink = self.telemetry.sink
+        if self.helper is not None and guarded(self._hand_to_helper, self.helper):
+            sink = None
+        end_span(self.span, call.started_ns + call.duration_ns, self.parent, sink, self.session, call)
+
+    def _hand_to_helper(self, helper: HelperRecording) -> bool:
+        """True if the helper's event will tell of this request."""
+        response = self.call.response
+        if not helper.is_open and response is not None and response.continues:
+            helper.open_above(self.span, self.context, self.call.request.model)
+        return helper.take(self.call)
 
     def _content_to_export(self) -> Content | None:
         telemetry = self.telemetry
@@ -297,6 +312,8 @@ class Recording:
         if call.failure is not None:
             described = exception_attributes(call.failure, described=self.telemetry.describes_errors)
             self._emit(logger, names.EXCEPTION_EVENT, SeverityNumber.WARN, described)
+        if call.operation not in INFERENCE:
+            return
         details: dict[str, Any] = {
             **start_attributes(call.operation, call.server, call.request.model),
             **{key: value for key, value in attributes.items() if key not in names.CONTENT},
@@ -312,6 +329,12 @@ class Recording:
         instruments = self.telemetry.instruments
         if instruments is not None:
             instruments.record(self.call, self.context)
+
+
+def active(client: object) -> Recording | None:
+    """The recording of the request that this client is making right now, for the seams of its SDK."""
+    recording = get_current().get(_ACTIVE)
+    return recording if isinstance(recording, Recording) and recording.client is client else None
 
 
 def _snapshot(kwargs: dict[str, Any]) -> dict[str, Any]:

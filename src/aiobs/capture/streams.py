@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import sys
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 from functools import partial
 from time import perf_counter_ns
 from types import FrameType, NoneType
@@ -38,6 +39,8 @@ class Tap:
         self._shadowed: list[tuple[Any, str, Callable[..., Any]]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         deferred.opened(self)
+        if recording.helper is not None:
+            recording.helper.streams.append(weakref.ref(self))
 
     @property
     def is_stranded(self) -> bool:
@@ -46,12 +49,14 @@ class Tap:
 
     def tap_iterator(self, stream: Any) -> None:
         """Look at every chunk of an SDK stream from now on."""
-        inner = stream._iterator
+        stream._iterator = self.over(stream._iterator)
+
+    def over(self, inner: Any) -> Tapped:
+        """The SDK's iterator with this tap on it."""
         if hasattr(inner, "__anext__"):
             self._loop = asyncio.get_running_loop()
-            stream._iterator = AsyncChunks(self, inner)
-        else:
-            stream._iterator = Chunks(self, inner)
+            return AsyncChunks(self, inner)
+        return Chunks(self, inner)
 
     def first(self, chunk: Any) -> None:
         """The first chunk went to the program."""
@@ -266,6 +271,33 @@ class AsyncChunks(Tapped):
         """Close the SDK's generator; the stream was broken off."""
         guarded(self._tap.abandon)
         await self._inner.aclose()
+
+
+class LazyChunks:
+    """Stands for a generator of the SDK that has not started; ``begin`` gives the iterator and its first chunk.
+
+    A class, not a generator: one that nothing reads on is let go of, and what hangs on it says so, outside any lock.
+    """
+
+    def __init__(self, begin: Callable[[], tuple[Iterator[Any], Any]]) -> None:
+        self._begin: Callable[[], tuple[Iterator[Any], Any]] | None = begin
+        self._chunks: Iterator[Any] = iter(())
+
+    def __iter__(self) -> LazyChunks:
+        return self
+
+    def __next__(self) -> Any:
+        if self._begin is None:
+            return next(self._chunks)
+        begin, self._begin = self._begin, None
+        self._chunks, first = begin()
+        return first
+
+    def close(self) -> None:
+        """Close the SDK's generator, if there is one yet."""
+        self._begin = None
+        if (close := getattr(self._chunks, "close", None)) is not None:
+            close()
 
 
 _READING = frozenset({Chunks.__next__.__code__, AsyncChunks.__anext__.__code__})

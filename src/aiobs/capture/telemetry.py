@@ -58,6 +58,7 @@ class Telemetry:
     """Providers, gate, limits, hooks and the session file of the process.
 
     A provider that is None means the global one, whenever that is set. ``capture`` None: nobody said.
+    ``capture_embeddings``: vectors go into the session file (nowhere else).
     """
 
     tracer_provider: TracerProvider | None = None
@@ -65,6 +66,7 @@ class Telemetry:
     logger_provider: LoggerProvider | None = None
     capture: CaptureContent | None = None
     limits: Limits = field(default_factory=Limits)
+    capture_embeddings: bool = False
     hooks: tuple[Hook, ...] = ()
     sink: Sink | None = None
     tracer: Tracer = field(init=False, repr=False)

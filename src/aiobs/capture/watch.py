@@ -8,21 +8,24 @@ from pydantic_core import from_json
 
 from aiobs.capture.provider import Shape
 from aiobs.capture.recording import Recording
-from aiobs.capture.streams import ResponseTap, StreamTap
+from aiobs.capture.streams import ResponseTap, StreamTap, Tap
 
 
-def watch(recording: Recording, result: Any) -> bool:
-    """End the recording with an answer, or tap a stream or an unread response; True when that worked."""
+def watch(recording: Recording, result: Any) -> Any:
+    """End the recording with an answer, or tap a stream or an unread response; what the caller gets in its place."""
     shape = recording.provider.shape_of(result)
     if shape is Shape.VALUE:
         recording.finish(result)
     elif shape is Shape.STREAM:
         StreamTap(recording).attach(result)
+    elif shape is Shape.ITERATOR:
+        recording.call.request.stream = True
+        return Tap(recording).over(result)
     elif shape is Shape.RAW and not recording.call.request.stream:
         finish_from_body(recording, result.http_response)
     else:
         ResponseTap(recording, finish_from_body).attach(result)
-    return True
+    return result
 
 
 def finish_from_body(recording: Recording, http_response: Any) -> None:

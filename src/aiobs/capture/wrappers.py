@@ -1,7 +1,8 @@
-"""One wrapper per kind of function. They differ by what has to be awaited and by where control can come back.
+"""Running a function inside a recording: one driver per kind of function.
 
-A generator's span covers its iteration, and its context is attached for each step only: a context that stays attached
-across a yield would leak into whoever iterates.
+They differ by what has to be awaited and by where control can come back. A generator's recording covers its iteration,
+and its context is attached for each step only: a context that stays attached across a yield would leak into whoever
+iterates.
 """
 
 from __future__ import annotations
@@ -10,174 +11,201 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Generator
 from functools import partial, wraps
 from time import perf_counter_ns
-from typing import Any
-
-from opentelemetry.context import Context, attach, detach, get_current
+from typing import Any, Protocol
 
 from aiobs.capture import deferred
-from aiobs.capture.function import FunctionRecording, Target, Yielded, start
+from aiobs.capture.function import Target, start
 from aiobs.guard import guarded
 
 
-def wrapped(function: Callable[..., Any], target: Target) -> Callable[..., Any]:
+class Recorded(Protocol):
+    """What a driver reports to. One of ``finish``, ``fail`` and ``close`` comes last; ``at``: monotonic nanoseconds."""
+
+    def enter(self) -> Any:
+        """Make the recording's context current; gives what ``leave`` needs."""
+
+    def leave(self, token: Any) -> None:
+        """Make the context current that was before ``enter``."""
+
+    def add(self, item: Any) -> None:
+        """A generator yielded this."""
+
+    def finish(self, result: Any) -> None:
+        """The function returned, or the generator ended (``()``)."""
+
+    def fail(self, error: BaseException, at: int | None = None) -> None:
+        """The function raised."""
+
+    def close(self, at: int | None = None) -> None:
+        """The generator was closed before its end."""
+
+
+Begin = Callable[[tuple[Any, ...], dict[str, Any]], Recorded | None]
+"""Begins to record a call with these arguments, or says None: then nothing is recorded."""
+
+
+def observed(function: Callable[..., Any], target: Target) -> Callable[..., Any]:
     """The function, observed, and of the same kind."""
     plain = inspect.unwrap(function)
     if inspect.isasyncgenfunction(plain):
-        return _wrapped_async_generator(function, target)
-    if inspect.isgeneratorfunction(plain):
-        return _wrapped_generator(function, target)
-    if inspect.iscoroutinefunction(plain):
-        return _wrapped_coroutine(function, target)
-    return _wrapped_function(function, target)
+        driver: Callable[..., Any] = async_generator
+    elif inspect.isgeneratorfunction(plain):
+        driver = generator
+    elif inspect.iscoroutinefunction(plain):
+        driver = coroutine
+    else:
+        driver = call
+    return wraps(function)(driver(function, partial(start, target)))
 
 
-def _wrapped_function(function: Callable[..., Any], target: Target) -> Callable[..., Any]:
-    @wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        recording = guarded(start, target, args, kwargs)
+def call(function: Callable[..., Any], begin: Begin) -> Callable[..., Any]:
+    """The plain function, recorded."""
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        recording = guarded(begin, args, kwargs)
         if recording is None:
             return function(*args, **kwargs)
-        token = attach(recording.context)
+        token = recording.enter()
         try:
             result = function(*args, **kwargs)
         except BaseException as error:
             recording.fail(error)
             raise
         finally:
-            detach(token)
+            recording.leave(token)
         recording.finish(result)
         return result
 
-    return call
+    return run
 
 
-def _wrapped_coroutine(function: Callable[..., Any], target: Target) -> Callable[..., Any]:
-    @wraps(function)
-    async def call(*args: Any, **kwargs: Any) -> Any:
-        recording = guarded(start, target, args, kwargs)
+def coroutine(function: Callable[..., Any], begin: Begin) -> Callable[..., Any]:
+    """The coroutine function, recorded."""
+
+    async def run(*args: Any, **kwargs: Any) -> Any:
+        recording = guarded(begin, args, kwargs)
         if recording is None:
             return await function(*args, **kwargs)
-        token = attach(recording.context)
+        token = recording.enter()
         try:
             result = await function(*args, **kwargs)
         except BaseException as error:
             recording.fail(error)
             raise
         finally:
-            detach(token)
+            recording.leave(token)
         recording.finish(result)
         return result
 
-    return call
+    return run
 
 
-def _wrapped_generator(function: Callable[..., Any], target: Target) -> Callable[..., Any]:
-    @wraps(function)
-    def iterate(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        recording = guarded(start, target, args, kwargs)
+def generator(function: Callable[..., Any], begin: Begin) -> Callable[..., Any]:
+    """The generator function, recorded."""
+
+    def run(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        recording = guarded(begin, args, kwargs)
         if recording is None:
             return (yield from function(*args, **kwargs))
         return (yield from _steps(function(*args, **kwargs), recording))
 
-    return iterate
+    return run
 
 
-def _steps(generator: Any, recording: FunctionRecording) -> Generator[Any, Any, Any]:
-    """Drive the generator as ``yield from`` does, with the span current during each step and not between them."""
-    items = Yielded()
-    resume, argument = generator.send, None
+def _steps(inner: Any, recording: Recorded) -> Generator[Any, Any, Any]:
+    """Drive the generator as ``yield from`` does, with the recording current during each step and not between them."""
+    resume, argument = inner.send, None
     while True:
+        token = recording.enter()
         try:
-            item = _in_context(recording.context, resume, argument)
+            item = resume(argument)
         except StopIteration as stop:
-            recording.finish(items)
+            recording.finish(())
             return stop.value
         except BaseException as error:
             recording.fail(error)
             raise
-        items.add(item)
+        finally:
+            recording.leave(token)
+        recording.add(item)
         try:
             argument = yield item
-            resume = generator.send
+            resume = inner.send
         except GeneratorExit:
-            _close(generator, recording, items)
+            _close(inner, recording)
             raise
         except BaseException as error:
-            resume, argument = generator.throw, error
+            resume, argument = inner.throw, error
 
 
-def _close(generator: Any, recording: FunctionRecording, items: Yielded) -> None:
+def _close(inner: Any, recording: Recorded) -> None:
     """Closed by the program, or by the collector, which may do so inside any lock: the span is ended a little later."""
+    token = recording.enter()
     try:
-        _in_context(recording.context, generator.close)
+        inner.close()
     except BaseException as error:
         deferred.dropped.put(partial(recording.fail, error, perf_counter_ns()))
         raise
-    deferred.dropped.put(partial(recording.finish, items, perf_counter_ns()))
-
-
-def _in_context(context: Context, function: Callable[..., Any], *args: Any) -> Any:
-    token = attach(context)
-    try:
-        return function(*args)
     finally:
-        detach(token)
+        recording.leave(token)
+    deferred.dropped.put(partial(recording.close, perf_counter_ns()))
 
 
-def _wrapped_async_generator(function: Callable[..., Any], target: Target) -> Callable[..., Any]:
-    @wraps(function)
-    async def iterate(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-        recording = guarded(start, target, args, kwargs) or _Unrecorded()
-        generator = function(*args, **kwargs)
-        items = Yielded()
-        resume, argument = generator.asend, None
+def async_generator(function: Callable[..., Any], begin: Begin) -> Callable[..., Any]:
+    """The async generator function, recorded."""
+
+    async def run(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        recording = guarded(begin, args, kwargs) or _Unrecorded()
+        inner = function(*args, **kwargs)
+        resume, argument = inner.asend, None
         while True:
+            token = recording.enter()
             try:
-                item = await _in_context_async(recording.context, resume, argument)
+                item = await resume(argument)
             except StopAsyncIteration:
-                recording.finish(items)
+                recording.finish(())
                 return
             except BaseException as error:
                 recording.fail(error)
                 raise
-            items.add(item)
+            finally:
+                recording.leave(token)
+            recording.add(item)
             try:
                 argument = yield item
-                resume = generator.asend
+                resume = inner.asend
             except GeneratorExit:
-                await _close_async(generator, recording, items)
+                await _close_async(inner, recording)
                 raise
             except BaseException as error:
-                resume, argument = generator.athrow, error
+                resume, argument = inner.athrow, error
 
-    return iterate
+    return run
 
 
-async def _close_async(generator: Any, recording: FunctionRecording | _Unrecorded, items: Yielded) -> None:
+async def _close_async(inner: Any, recording: Recorded) -> None:
+    token = recording.enter()
     try:
-        await _in_context_async(recording.context, generator.aclose)
+        await inner.aclose()
     except BaseException as error:
         recording.fail(error)
         raise
-    recording.finish(items)
-
-
-async def _in_context_async(context: Context, function: Callable[..., Any], *args: Any) -> Any:
-    token = attach(context)
-    try:
-        return await function(*args)
     finally:
-        detach(token)
+        recording.leave(token)
+    recording.close()
 
 
 class _Unrecorded:
     """Stands in for a recording when nothing is recorded, as async generators know no ``yield from``."""
 
-    def __init__(self) -> None:
-        self.context = get_current()
+    def enter(self) -> None: ...
 
-    def finish(self, result: Any) -> None:
-        """Nothing."""
+    def leave(self, token: Any) -> None: ...
 
-    def fail(self, error: BaseException) -> None:
-        """Nothing."""
+    def add(self, item: Any) -> None: ...
+
+    def finish(self, result: Any) -> None: ...
+
+    def fail(self, error: BaseException, at: int | None = None) -> None: ...
+
+    def close(self, at: int | None = None) -> None: ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import pkgutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib import metadata
 from typing import Any, Self
@@ -18,7 +18,7 @@ from aiobs.capture import telemetry
 from aiobs.capture.provider import Provider
 from aiobs.capture.telemetry import Hook
 from aiobs.errors import ConfigurationError, ProviderNotInstalled
-from aiobs.instrumentation.patching import Patch, is_installed
+from aiobs.instrumentation.patching import Patch, is_installed, patches_of
 from aiobs.settings import CaptureContent, Limits, resolve
 
 _log = logging.getLogger("aiobs")
@@ -29,23 +29,20 @@ def _patches() -> dict[str, tuple[Provider, tuple[Patch, ...]]]:
     """Every provider by name with its wrap points; each folder beside this file exports one."""
     folders = [module.name for module in pkgutil.iter_modules(__path__) if module.ispkg]
     providers = [importlib.import_module(f"{__name__}.{folder}").PROVIDER for folder in folders]
-    return {
-        provider.name: (
-            provider,
-            tuple(
-                Patch(provider, operation, method) for operation in provider.operations for method in operation.methods
-            ),
-        )
-        for provider in providers
-    }
+    return {provider.name: (provider, patches_of(provider)) for provider in providers}
+
+
+def wrap_points() -> Iterator[tuple[Provider, tuple[Patch, ...]]]:
+    """Every provider with its wrap points, as they are at the moment."""
+    return iter(_patches().values())
 
 
 class Instrumentor:
     """Switches the instrumentation of provider SDKs on and off.
 
     ``providers``: names (``"openai"``); None means every SDK that is installed. A provider that is None means the
-    global one, whenever the program sets it. ``capture_content`` overrides the environment variable; ``hooks`` see
-    every call. Instrumenting twice is the same as once, and the newest options win.
+    global one, whenever the program sets it. ``capture_content`` and ``capture_embeddings`` override their environment
+    variables; ``hooks`` see every call. Instrumenting twice is the same as once, and the newest options win.
     """
 
     def __init__(
@@ -58,6 +55,7 @@ class Instrumentor:
         logger_provider: LoggerProvider | None = None,
         max_part_bytes: int | None = None,
         max_call_bytes: int | None = None,
+        capture_embeddings: bool | None = None,
         hooks: Iterable[Hook] | None = None,
     ) -> None:
         self._names = None if providers is None else tuple(providers)
@@ -66,6 +64,7 @@ class Instrumentor:
             raise ConfigurationError(f"aiobs knows no provider {unknown[0]!r}; it knows {', '.join(_patches())}.")
         self._limits = max_part_bytes, max_call_bytes
         self._capture_content = capture_content
+        self._capture_embeddings = capture_embeddings
         self._targets: dict[str, Any] = {
             "tracer_provider": tracer_provider,
             "meter_provider": meter_provider,
@@ -81,6 +80,7 @@ class Instrumentor:
         """
         part, call = self._limits
         capture = resolve("capture_content", self._capture_content)
+        embeddings = resolve("capture_embeddings", self._capture_embeddings)
         limits = Limits(resolve("max_part_bytes", part), resolve("max_call_bytes", call))
         missing = [provider for provider, _ in self._chosen() if not is_installed(provider)]
         if missing and self._names is not None and not automatic:
@@ -88,7 +88,7 @@ class Instrumentor:
             raise ProviderNotInstalled(
                 f"{missing[0].name} was asked for, but its SDK is not installed; pip install {distribution}"
             )
-        telemetry.update(capture=capture, limits=limits, **self._targets)
+        telemetry.update(capture=capture, limits=limits, capture_embeddings=embeddings, **self._targets)
         for provider, patches in self._chosen():
             if provider not in missing:
                 for patch in patches:

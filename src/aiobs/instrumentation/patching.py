@@ -9,27 +9,29 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import sys
+from functools import partial
 from types import ModuleType
 from typing import Any
 
 import wrapt
 
-from aiobs.capture.drivers import call_async, call_sync
-from aiobs.capture.provider import Method, Operation, Provider
+from aiobs.capture.drivers import call_async, call_lazily, call_sync, help_async, help_lazily, help_sync
+from aiobs.capture.provider import Drive, Helper, Method, Operation, Provider, Seam
 from aiobs.guard import guarded
 
 
 class Patch:
     """One wrap point. ``state`` is one of waiting (the module is not imported), patched, absent, changed, removed.
 
-    ``changed`` is patched too: the method lacks a parameter that the readers rely on.
+    ``changed`` is patched too: the method lacks a parameter that the readers rely on, named in ``missing``.
     """
 
-    def __init__(self, provider: Provider, operation: Operation, method: Method) -> None:
-        self.provider = provider
+    def __init__(self, operation: Operation | Helper | Seam, method: Method, drive: Drive) -> None:
         self.operation = operation
         self.method = method
+        self._drive = drive
         self.state = "waiting"
+        self.missing: tuple[str, ...] = ()
         self.active = False
         self._hooked = False
         self._owner: Any = None
@@ -75,7 +77,8 @@ class Patch:
             self._owner, self._original = owner, original
             self._wrapper = wrapt.FunctionWrapper(original, self._call)
             setattr(owner, self._name, self._wrapper)
-        self.state = "patched" if self._fits(original) else "changed"
+        self.missing = self._missing(original)
+        self.state = "changed" if self.missing else "patched"
 
     def _is_ours(self, function: Any) -> bool:
         """Our wrapper is there already, perhaps under somebody else's."""
@@ -85,15 +88,37 @@ class Patch:
             function = getattr(function, "__wrapped__", None)
         return False
 
-    def _fits(self, function: Any) -> bool:
+    def _missing(self, function: Any) -> tuple[str, ...]:
         parameters = inspect.signature(function).parameters
-        return all(name in parameters for name in self.method.requires)
+        return tuple(name for name in self.method.requires if name not in parameters)
 
     def _call(self, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if not self.active:
-            return wrapped(*args, **kwargs)
-        drive = call_async if self.method.is_async else call_sync
-        return drive(self.provider, self.operation, wrapped, instance, args, kwargs)
+        return self._drive(wrapped, instance, args, kwargs) if self.active else wrapped(*args, **kwargs)
+
+
+def patches_of(provider: Provider) -> tuple[Patch, ...]:
+    """Every wrap point of a provider: its operations, its helpers, its seams."""
+    return (
+        *(
+            Patch(what, method, _recorder(provider, what, method))
+            for what in provider.operations
+            for method in what.methods
+        ),
+        *(Patch(what, method, _helper(provider, what, method)) for what in provider.helpers for method in what.methods),
+        *(Patch(seam, method, seam.drive) for seam in provider.seams for method in seam.methods),
+    )
+
+
+def _recorder(provider: Provider, operation: Operation, method: Method) -> Drive:
+    if method.is_async:
+        return partial(call_async, provider, operation)
+    return partial(call_lazily if method.is_lazy else call_sync, provider, operation)
+
+
+def _helper(provider: Provider, helper: Helper, method: Method) -> Drive:
+    if method.is_lazy:
+        return partial(help_lazily, provider, helper)
+    return partial(help_async if method.is_async else help_sync, provider, helper)
 
 
 def is_installed(provider: Provider) -> bool:

@@ -43,10 +43,31 @@ def end_attributes(call: Call) -> Attributes:
     attributes: Attributes = {names.API_NAME: call.api}
     _write_request(call, attributes)
     _write_response(call, attributes)
+    _write_end(call, attributes)
+    return attributes
+
+
+def _write_end(call: Call, attributes: Attributes) -> None:
+    if call.incomplete:
+        attributes[names.INCOMPLETE] = True
+    if call.cancelled:
+        attributes[names.CANCELLED] = True
+    if call.retries:
+        attributes[names.RETRY_COUNT] = call.retries
+    if call.status_code is not None:
+        attributes[names.HTTP_STATUS] = call.status_code
     if call.failure is not None:
         _write_failure(call.failure, attributes)
     if call.callsite is not None:
         attributes.update(callsite_attributes(call.callsite))
+
+
+def helper_attributes(call: Call) -> Attributes:
+    """Of a call that made several requests: what it was, and how it went; what was asked and used is theirs."""
+    attributes: Attributes = {names.API_NAME: call.api}
+    if call.request.model:
+        attributes[names.REQUEST_MODEL] = clean_text(call.request.model)
+    _write_end(call, attributes)
     return attributes
 
 
@@ -98,6 +119,12 @@ PARAMETERS: dict[str, tuple[str, Callable[[Any], AttributeValue | None]]] = {
     "choice_count": ("gen_ai.request.choice.count", _count_above_one),
     "reasoning_level": ("gen_ai.request.reasoning.level", _string),
     "output_type": ("gen_ai.output.type", _string),
+    "dimensions": ("gen_ai.embeddings.dimension.count", _int),
+    "encoding_formats": ("gen_ai.request.encoding_formats", _strings),
+    "previous_response": ("gen_ai.request.previous_response.id", _string),
+    "conversation": ("gen_ai.conversation.id", _string),
+    "prompt_name": ("gen_ai.prompt.name", _string),
+    "prompt_version": ("gen_ai.prompt.version", _string),
     "api_type": ("openai.api.type", _string),
     "service_tier": ("openai.request.service_tier", _string),
 }
@@ -117,10 +144,6 @@ def _write_request(call: Call, attributes: Attributes) -> None:
 
 
 def _write_response(call: Call, attributes: Attributes) -> None:
-    if call.incomplete:
-        attributes[names.INCOMPLETE] = True
-    if call.cancelled:
-        attributes[names.CANCELLED] = True
     response = call.response
     if response is None:
         return

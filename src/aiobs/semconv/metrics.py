@@ -6,6 +6,7 @@ Metric attributes are a whitelist, so that no answer can raise a metric's cardin
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from opentelemetry.context import Context
 from opentelemetry.metrics import Meter
@@ -33,6 +34,7 @@ class Instruments:
         self._operation = seconds("gen_ai.client.operation.duration", "Time of one client operation, not inference.")
         self._first_chunk = seconds("gen_ai.client.inference.time_to_first_chunk", "Request to first streamed chunk.")
         self._per_chunk = seconds("gen_ai.client.inference.time_per_output_chunk", "Mean time between streamed chunks.")
+        self._tool = seconds("gen_ai.execute_tool.duration", "Time of one execution of a tool.")
         self._tokens = {
             kind: meter.create_histogram(
                 f"{_PER_OPERATION}{kind}_tokens",
@@ -62,9 +64,16 @@ class Instruments:
             self._operation.record(seconds, timed, context)
             return
         self._inference.record(seconds, timed, context)
-        self._record_chunks(call, timed, context)
+        self._record_chunks(call, attributes, context)
         if call.response is not None and call.response.usage is not None:
             self._record_usage(call.response.usage, attributes, context)
+
+    def record_tool(self, tool: str, duration_ns: int, error_type: Any, context: Context | None) -> None:
+        """One execution of a tool; ``tool`` is its name."""
+        attributes: Attributes = {names.TOOL_NAME: tool, names.TOOL_TYPE: names.FUNCTION}
+        if error_type is not None:
+            attributes[names.ERROR_TYPE] = error_type
+        self._tool.record(duration_ns / 1e9, attributes, context)
 
     def _record_chunks(self, call: Call, attributes: Attributes, context: Context | None) -> None:
         if call.first_chunk_ns is None:
@@ -94,10 +103,12 @@ class Instruments:
 
 
 def metric_attributes(call: Call) -> Attributes:
-    """Operation, provider, both models, server; ``error.type`` is added for times only."""
+    """Operation, provider, both models, server, service tier; ``error.type`` is added to durations only."""
     attributes = start_attributes(call.operation, call.server, call.request.model)
     if call.response is not None and call.response.model:
         attributes[names.RESPONSE_MODEL] = clean_text(call.response.model)
+    if call.response is not None and call.response.service_tier:
+        attributes[names.SERVICE_TIER] = clean_text(call.response.service_tier)
     return attributes
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from aiobs.capture.provider import Method, Operation, Provider
+from aiobs.capture.provider import Method, Operation, Provider, Seam
 from aiobs.errors import summarize
 from aiobs.instrumentation.openai import chat
 from aiobs.instrumentation.openai.client import client_of, secrets_of, server_of
 from aiobs.instrumentation.openai.messages import read_prompt
 from aiobs.instrumentation.openai.results import answer_of, shape_of
+from aiobs.instrumentation.openai.transport import note_response, note_retry
 from aiobs.instrumentation.otel import ProviderInstrumentor
 
 _CHAT = "openai.resources.chat.completions"
 _BETA_CHAT = "openai.resources.beta.chat.completions"
+_BASE = "openai._base_client"
 _MESSAGES = ("messages", "model")
 
 PROVIDER = Provider(
@@ -44,6 +46,28 @@ PROVIDER = Provider(
             fold_chunk=chat.fold_chunk,
             session_request=chat.session_request,
             session_response=chat.session_response,
+        ),
+    ),
+    seams=(
+        Seam(
+            name="retries",
+            api="aiobs.retry.count",
+            methods=(
+                Method(_BASE, "SyncAPIClient._sleep_for_retry"),
+                Method(_BASE, "AsyncAPIClient._sleep_for_retry", is_async=True),
+                Method(_BASE, "SyncAPIClient._retry_request"),
+                Method(_BASE, "AsyncAPIClient._retry_request", is_async=True),
+            ),
+            drive=note_retry,
+        ),
+        Seam(
+            name="status",
+            api="aiobs.http.status_code",
+            methods=(
+                Method(_BASE, "SyncAPIClient._process_response", requires=("response",)),
+                Method(_BASE, "AsyncAPIClient._process_response", is_async=True, requires=("response",)),
+            ),
+            drive=note_response,
         ),
     ),
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiobs.call import Call, Choice, Failure, Request, Response, ToolCall, Usage
 from aiobs.errors import answered_error
-from aiobs.instrumentation.openai.fields import count, fields_of, get, items, text
+from aiobs.instrumentation.fields import count, fields_of, get, items, text
 from aiobs.instrumentation.openai.media import audio_part
 
 if TYPE_CHECKING:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import binascii
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 from aiobs.call import Part
+from aiobs.instrumentation.media import blob_part
 
 
 def image_part(image: Any) -> Part:
@@ -34,19 +33,3 @@ def file_part(file: Any) -> Part:
         return {"type": "file", "modality": "document", "mime_type": None, "file_id": file_id}
     head, _, data = str(given.get("file_data", "")).rpartition(",")
     return blob_part("document", head.removeprefix("data:").partition(";")[0] or None, data)
-
-
-def blob_part(modality: str, mime_type: str | None, base64_text: str) -> Part:
-    """A blob without its bytes: ``content`` is empty, ``size`` and ``sha256`` say what it was."""
-    try:
-        data = binascii.a2b_base64(base64_text)
-    except ValueError:
-        data = base64_text.encode("utf-8", "replace")
-    return {
-        "type": "blob",
-        "modality": modality,
-        "mime_type": mime_type,
-        "content": "",
-        "size": len(data),
-        "sha256": hashlib.sha256(data).hexdigest(),
-    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aiobs.call import Message, Part, Prompt, Tool
-from aiobs.instrumentation.openai.fields import get, items
+from aiobs.instrumentation.fields import get, items
 from aiobs.instrumentation.openai.media import audio_part, file_part, image_part
 from aiobs.semconv.encode import parsed_arguments
 

@@ -1,0 +1,75 @@
+"""Reading what the SDK takes as models, as dicts with snake_case keys and as dicts with camelCase keys, all alike."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from enum import Enum
+from functools import lru_cache
+from typing import Any
+
+MAX_DEPTH = 32
+
+
+def field(item: Any, name: str) -> Any:
+    """One field by its snake_case name, or None."""
+    if isinstance(item, Mapping):
+        found = item.get(name)
+        return item.get(_camel(name)) if found is None else found
+    return getattr(item, "__dict__", _NOTHING).get(name)
+
+
+_NOTHING: Mapping[str, Any] = {}
+
+
+def word(value: Any) -> str | None:
+    """An enum member, or the text that stands for one, in lower case; None for a member that means nothing."""
+    text = value.value if isinstance(value, Enum) else value
+    if not isinstance(text, str) or not text or text.endswith("_UNSPECIFIED"):
+        return None
+    return text.lower()
+
+
+def bare_model(model: Any) -> str | None:
+    """The model without ``models/``, ``publishers/google/models/`` or a project in front."""
+    if not isinstance(model, str):
+        return None
+    for prefix in ("models/", "tunedModels/"):
+        head, found, name = model.rpartition(prefix)
+        if found and (not head or head.endswith("/")):
+            return name
+    return model
+
+
+def plain(value: Any, depth: int = 0) -> Any:
+    """For the session file: models as dicts without what is None, bytes as their number and hash, functions by name."""
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value.value if isinstance(value, Enum) else value
+    if isinstance(value, bytes):
+        return {"bytes": len(value), "sha256": hashlib.sha256(value).hexdigest()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item, depth + 1) for item in value] if depth < MAX_DEPTH else "<deep>"
+    if isinstance(value, Mapping) or hasattr(type(value), "__pydantic_fields__"):
+        return _plain_fields(value, depth)
+    if callable(value):
+        return f"<function {getattr(value, '__name__', type(value).__name__)}>"
+    return f"<{type(value).__name__}>"
+
+
+def _plain_fields(value: Any, depth: int) -> Any:
+    if depth >= MAX_DEPTH:
+        return "<deep>"
+    fields = value if isinstance(value, Mapping) else vars(value)
+    kept = {str(key): plain(item, depth + 1) for key, item in fields.items() if item is not None}
+    data = kept.pop("data", None) if ("mime_type" in kept or "mimeType" in kept) else None
+    if data is None:
+        return kept
+    if isinstance(data, dict):
+        return {**kept, **data}
+    return {**kept, **plain(str(data).encode("utf-8", "replace"))}
+
+
+@lru_cache(maxsize=1024)
+def _camel(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(part.capitalize() for part in rest)

@@ -1,0 +1,36 @@
+"""What the SDK's base clients tell about one request on its way: retries, HTTP status.
+
+``_sleep_for_retry`` runs before each further attempt (until 1.50 or so it was ``_retry_request``),
+``_process_response`` once for the answer that counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from aiobs.capture.recording import active
+from aiobs.guard import guarded
+
+
+def note_retry(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Count one more attempt."""
+    guarded(_count_retry, instance)
+    return wrapped(*args, **kwargs)
+
+
+def note_response(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Keep the status of the answer."""
+    guarded(_keep_status, instance, kwargs.get("response"))
+    return wrapped(*args, **kwargs)
+
+
+def _count_retry(client: Any) -> None:
+    if (recording := active(client)) is not None:
+        recording.call.attempts = max(1, recording.call.attempts) + 1
+
+
+def _keep_status(client: Any, response: Any) -> None:
+    status = getattr(response, "status_code", None)
+    if type(status) is int and (recording := active(client)) is not None:
+        recording.call.status_code = status
