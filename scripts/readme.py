@@ -17,7 +17,7 @@ SOURCE = ROOT / "src" / "aiobs"
 README = ROOT / "README.md"
 ORDER = (
     "settings.py", "runtime.py", "facade.py", "errors.py", "guard.py", "call.py", "instrumentation", "capture",
-    "semconv", "ambient", "exporters", "cli", "testing",
+    "semconv", "ambient", "exporters", "diagnosis", "cli", "testing",
 )  # fmt: skip
 
 

@@ -74,11 +74,15 @@ class Server(NamedTuple):
 
 @dataclass(slots=True)
 class Prompt:
-    """The content of a request: instructions passed apart from the messages, the messages, the tools offered."""
+    """The content of a request: instructions passed apart from the messages, the messages, the tools offered.
+
+    ``variables`` are those of a prompt template that the provider keeps.
+    """
 
     messages: list[Message]
     instructions: list[Part] = field(default_factory=list)
     tools: list[Tool] = field(default_factory=list)
+    variables: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -209,7 +213,8 @@ class Response:
     ``choices`` by index is filled chunk by chunk for a stream, on demand for a whole answer; without
     ``wants_content`` a stream's have nothing but their finish reasons. ``failure`` is set when
     the provider answered 200 with an error in it. ``native`` is the SDK's own object; of a stream, whatever its
-    ``fold_chunk`` keeps. ``continues``: the SDK will ask for the rest of this answer by another request.
+    ``fold_chunk`` keeps. ``continues``: the SDK will ask for the rest of this answer by another request. ``compacted``:
+    the provider has shortened the conversation.
     """
 
     id: str | None = None
@@ -220,6 +225,8 @@ class Response:
     service_tier: str | None = None
     system_fingerprint: str | None = None
     request_id: str | None = None
+    conversation: str | None = None
+    compacted: bool = False
     failure: Failure | None = None
     native: Any = None
     continues: bool = False

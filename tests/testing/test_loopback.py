@@ -212,8 +212,10 @@ def test_as_a_server_of_its_own() -> None:
     process = subprocess.Popen([sys.executable, "-m", "aiobs.testing"], stdout=subprocess.PIPE, text=True)
     with process:
         assert process.stdout is not None
-        lines = [process.stdout.readline() for _ in range(3)]
-        variables = dict(line.removeprefix("export ").strip().split("=") for line in lines[1:])
+        variables: dict[str, str] = {}
+        while "OPENAI_BASE_URL" not in variables or "OPENAI_API_KEY" not in variables:
+            name, found, value = process.stdout.readline().strip().removeprefix("export ").partition("=")
+            variables[name] = value if found else ""
         with openai.OpenAI(base_url=variables["OPENAI_BASE_URL"], api_key=variables["OPENAI_API_KEY"]) as client:
             assert client.chat.completions.create(model="m", messages=ASK).id == "chatcmpl-simulated000001"
         process.send_signal(signal.SIGTERM)

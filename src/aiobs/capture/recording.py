@@ -218,6 +218,10 @@ class Recording:
         if self.wants_content:
             response.choices = guarded(self.operation.read_choices, result) or {}
         self.call.response = response
+        self._adopt_failure(response)
+
+    def _adopt_failure(self, response: Response) -> None:
+        """The answer itself says that the call failed."""
         if response.failure is not None:
             response.failure.message = scrub(response.failure.message, self.provider.secrets_of(self.client))
             self.call.failure = response.failure
@@ -249,6 +253,7 @@ class Recording:
         response.finish_reasons = reasons or response.finish_reasons or ["error"]
         if None in reasons:
             self.call.incomplete = True
+        self._adopt_failure(response)
         if not self.wants_content:
             response.choices = {}
 

@@ -15,7 +15,7 @@ from pydantic_core import to_json as fast_to_json
 from aiobs.call import Choice, Message, Part, Prompt, Tool
 from aiobs.semconv import names
 from aiobs.semconv.encode import Attributes, output_messages
-from aiobs.semconv.serialise import to_json, to_jsonable, truncate
+from aiobs.semconv.serialise import clean_text, to_json, to_jsonable, truncate
 from aiobs.settings import Limits
 
 SMALLEST_CUT = 1024
@@ -28,14 +28,15 @@ class Content(NamedTuple):
     input: Sequence[Message]
     output: Sequence[Message]
     tools: Sequence[Tool]
+    variables: Attributes
 
     def texts(self) -> Attributes:
         """As span attributes: one JSON text each; empty lists are left out."""
-        return {key: _json(value) for key, value in self._items()}
+        return {**{key: _json(value) for key, value in self._items()}, **self.variables}
 
     def values(self) -> dict[str, Any]:
         """As event attributes: plain values; empty lists are left out."""
-        return {key: to_jsonable(value) for key, value in self._items()}
+        return {**{key: to_jsonable(value) for key, value in self._items()}, **self.variables}
 
     def _items(self) -> Iterator[tuple[str, Any]]:
         pairs = (
@@ -70,7 +71,14 @@ def content_of(prompt: Prompt, choices: Sequence[Choice], limits: Limits) -> Con
         input=_bounded(prompt.messages, limits.part, half),
         output=_bounded(output_messages(choices), limits.part, half),
         tools=[{"type": tool.get("type", "function"), "name": tool.get("name", "")} for tool in prompt.tools],
+        variables=_variables(prompt.variables, limits.part) if prompt.variables else {},
     )
+
+
+def _variables(given: dict[str, Any], limit: int) -> Attributes:
+    """One attribute each, as text."""
+    texts = ((key, value if isinstance(value, str) else to_json(value)) for key, value in given.items())
+    return {f"{names.PROMPT_VARIABLE}.{clean_text(str(key))}": truncate(text, limit) for key, text in texts}
 
 
 def _bounded(messages: list[Message], part: int, whole: int) -> list[Message]:

@@ -122,7 +122,7 @@ PARAMETERS: dict[str, tuple[str, Callable[[Any], AttributeValue | None]]] = {
     "dimensions": ("gen_ai.embeddings.dimension.count", _int),
     "encoding_formats": ("gen_ai.request.encoding_formats", _strings),
     "previous_response": ("gen_ai.request.previous_response.id", _string),
-    "conversation": ("gen_ai.conversation.id", _string),
+    "conversation": (names.CONVERSATION_ID, _string),
     "prompt_name": ("gen_ai.prompt.name", _string),
     "prompt_version": ("gen_ai.prompt.version", _string),
     "api_type": ("openai.api.type", _string),
@@ -152,6 +152,10 @@ def _write_response(call: Call, attributes: Attributes) -> None:
             attributes[key] = clean_text(value)
     if response.finish_reasons:
         attributes[names.FINISH_REASONS] = tuple(map(finish_reason, response.finish_reasons))
+    if response.conversation is not None:
+        attributes[names.CONVERSATION_ID] = clean_text(response.conversation)
+    if response.compacted:
+        attributes[names.COMPACTED] = True
     if response.usage is not None:
         _write_usage(response.usage, attributes)
 

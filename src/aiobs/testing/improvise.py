@@ -5,8 +5,10 @@ Shared by the wire formats; nothing here knows one.
 
 from __future__ import annotations
 
+import math
+import random
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -61,3 +63,38 @@ def overlaid(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
             value = overlaid(below, value)
         merged[key] = value
     return merged
+
+
+# Vectors
+
+
+def unit_vector(words: Sequence[object], size: int) -> list[float]:
+    """The sum of the words' vectors, of length 1: texts that share words are near each other."""
+    vector = [0.0] * size
+    for word in words:
+        chance = random.Random(repr(word))
+        for place in chance.sample(range(size), min(size, _PLACES_PER_WORD)):
+            vector[place] += chance.gauss(0, 1)
+    length = math.hypot(*vector)
+    return [value / length for value in vector]
+
+
+_PLACES_PER_WORD = 32
+
+
+# Reading a request: what has an odd type counts as absent, so that odd requests can be tested with good answers
+
+
+def as_dict(value: Any) -> Mapping[str, Any]:
+    """The value if it is an object, or an empty one."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def as_dicts(value: Any) -> list[Mapping[str, Any]]:
+    """The objects in the value if it is a list."""
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+
+
+def as_count(value: Any, limit: int) -> int:
+    """The value if it is a positive number, at most ``limit``; else 0."""
+    return min(value, limit) if isinstance(value, int) and value > 0 else 0

@@ -7,15 +7,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from aiobs.testing.examples_of import example_of
-from aiobs.testing.improvise import cached_counts, overlaid, pieces, sentence, shortened, token_count
+from aiobs.testing.improvise import as_count, as_dict, as_dicts, cached_counts, overlaid, pieces, sentence, token_count
+from aiobs.testing.openai_common import (
+    CREATED,
+    JSON_HEADERS,
+    REASONING_TOKENS,
+    SSE_HEADERS,
+    call_of,
+    json_answer,
+    text_of,
+    token_logprobs,
+)
 from aiobs.testing.script import Answer, Fault, Reply, Request
 
-CREATED = 1_790_000_000
 FINGERPRINT = "fp_simulated"
-_JSON = {"content-type": "application/json", "openai-version": "2020-10-01", "openai-processing-ms": "12"}
-_SSE = {"content-type": "text/event-stream; charset=utf-8", "openai-version": "2020-10-01"}
-_REASONING_TOKENS = {"none": 0, "minimal": 0, "low": 64, "medium": 128, "high": 256, "xhigh": 512}
 
 
 def reply(request: Request, answer: Answer) -> Reply | Fault:
@@ -23,7 +28,7 @@ def reply(request: Request, answer: Answer) -> Reply | Fault:
     asked = request.json
     if (complaint := _complaint(asked)) is not None:
         return complaint
-    answers = [filled_in(each, asked) for each in answer.choices or [answer] * (_count(asked.get("n"), 128) or 1)]
+    answers = [filled_in(each, asked) for each in answer.choices or [answer] * (as_count(asked.get("n"), 128) or 1)]
     common = {
         "id": f"chatcmpl-simulated{request.number:06d}",
         "created": CREATED,
@@ -33,10 +38,10 @@ def reply(request: Request, answer: Answer) -> Reply | Fault:
     }
     usage = overlaid(_usage(answers, asked), answer.usage or {})
     if asked.get("stream"):
-        return Reply(200, _SSE, [*_events(answers, asked, common, usage, answer.fields)])
+        return Reply(200, SSE_HEADERS, [*_events(answers, asked, common, usage, answer.fields)])
     choices = [_choice(index, each, asked) for index, each in enumerate(answers)]
     body = {**common, "object": "chat.completion", "choices": choices, "usage": usage, **answer.fields}
-    return Reply(200, _JSON, json.dumps(body).encode())
+    return Reply(200, JSON_HEADERS, json.dumps(body).encode())
 
 
 def _complaint(asked: Any) -> Fault | None:
@@ -80,7 +85,7 @@ _AUDIO = {"id": "audio_simulated", "data": "UklGRg==", "expires_at": CREATED + 3
 
 def _tool_calls(answer: Answer, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Their ids count on from those that the conversation has already."""
-    before = [call for message in _messages(asked) for call in _dicts(message.get("tool_calls"))]
+    before = [call for message in _messages(asked) for call in as_dicts(message.get("tool_calls"))]
     ours = sum(str(call.get("id")).startswith("call_simulated") for call in before)
     calls = enumerate(answer.tool_calls or (), start=ours)
     return [_tool_call(f"call_simulated{number:02d}", *call) for number, call in calls]
@@ -94,20 +99,10 @@ def _tool_call(call_id: str, name: str, arguments: Any) -> dict[str, Any]:
 
 
 def _logprobs(tokens: Sequence[str], asked: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What ``logprobs`` asks for; every token is as likely as the length of it says."""
+    """What ``logprobs`` asks for."""
     if not asked.get("logprobs"):
         return None
-
-    def entry(token: str, position: int) -> dict[str, Any]:
-        return {"token": token, "logprob": -(len(token) + position) / 16, "bytes": list(token.encode(errors="replace"))}
-
-    def alternatives(token: str) -> list[dict[str, Any]]:
-        return [entry(token + "'" * position, position) for position in range(_count(asked.get("top_logprobs"), 20))]
-
-    return {
-        "content": [{**entry(token, 0), "top_logprobs": alternatives(token)} for token in tokens],
-        "refusal": None,
-    }
+    return {"content": token_logprobs(tokens, as_count(asked.get("top_logprobs"), 20)), "refusal": None}
 
 
 # Streams
@@ -121,7 +116,7 @@ def _events(
     fields: Mapping[str, Any],
 ) -> Iterator[bytes]:
     """Role, pieces, finish reason per choice; usage if it was asked for; ``[DONE]``."""
-    wants_usage = bool(_dict(asked.get("stream_options")).get("include_usage"))
+    wants_usage = bool(as_dict(asked.get("stream_options")).get("include_usage"))
 
     def event(choices: list[dict[str, Any]], usage: Mapping[str, Any] | None = None) -> bytes:
         counted = {"usage": usage} if wants_usage else {}
@@ -189,35 +184,26 @@ def _tool_to_call(asked: Mapping[str, Any]) -> tuple[str, Any] | None:
     if asked.get("tool_choice") == "none" or _tool_results(asked):
         return None
     forced = _forced(asked.get("tool_choice"))
-    for tool in _dicts(asked.get("tools")):
+    for tool in as_dicts(asked.get("tools")):
         kind = "custom" if tool.get("type") == "custom" else "function"
-        described = _dict(tool.get(kind))
+        described = as_dict(tool.get(kind))
         if "name" in described and forced in (None, described["name"]):
-            return _call_of(kind, described, _last_prompt(asked))
+            return call_of(described, kind == "custom", _last_prompt(asked))
     return None
 
 
 def _forced(choice: Any) -> Any:
     """The name that a ``tool_choice`` asks for, if it does."""
-    allowed = _dicts(_dict(_dict(choice).get("allowed_tools")).get("tools"))
-    first = allowed[0] if allowed else _dict(choice)
-    return (_dict(first.get("function")) or _dict(first.get("custom"))).get("name")
-
-
-def _call_of(kind: str, described: Mapping[str, Any], prompt: str) -> tuple[str, Any]:
-    if kind == "custom":
-        return f"custom:{described['name']}", prompt
-    return str(described["name"]), example_of(described.get("parameters") or {"type": "object"}, shortened(prompt, 80))
+    allowed = as_dicts(as_dict(as_dict(choice).get("allowed_tools")).get("tools"))
+    first = allowed[0] if allowed else as_dict(choice)
+    return (as_dict(first.get("function")) or as_dict(first.get("custom"))).get("name")
 
 
 def _text(asked: Mapping[str, Any]) -> str:
-    wanted = _dict(asked.get("response_format"))
+    wanted = as_dict(asked.get("response_format"))
+    schema = as_dict(wanted.get("json_schema")).get("schema")
     prompt = _last_prompt(asked)
-    if wanted.get("type") == "json_schema":
-        return json.dumps(example_of(_dict(wanted.get("json_schema")).get("schema") or {}, shortened(prompt, 80)))
-    if wanted.get("type") == "json_object":
-        return json.dumps({"answer": shortened(prompt, 80)})
-    return sentence(prompt, _tool_results(asked))
+    return json_answer(wanted, schema, prompt) or sentence(prompt, _tool_results(asked))
 
 
 # Usage
@@ -227,7 +213,7 @@ def _usage(answers: Sequence[Answer], asked: Mapping[str, Any]) -> dict[str, Any
     """Counted from the lengths of what was asked and what was answered."""
     prompt = token_count(json.dumps(asked["messages"]))
     cached, written = cached_counts(prompt)
-    effort = _REASONING_TOKENS.get(str(asked.get("reasoning_effort")), 0)
+    effort = REASONING_TOKENS.get(str(asked.get("reasoning_effort")), 0)
     reasoning = sum(token_count(answer.reasoning) if answer.reasoning else effort for answer in answers)
     made = reasoning + sum(token_count(json.dumps(_message(answer, asked))) for answer in answers)
     spoken = sum(token_count(answer.audio) for answer in answers if answer.audio)
@@ -251,32 +237,20 @@ def _usage(answers: Sequence[Answer], asked: Mapping[str, Any]) -> dict[str, Any
 
 def _heard(messages: Sequence[Mapping[str, Any]]) -> int:
     """Tokens of the audio in the messages."""
-    parts = [part for message in messages for part in _dicts(message.get("content"))]
-    sounds = [_dict(part.get("input_audio")).get("data") for part in parts if part.get("type") == "input_audio"]
+    parts = [part for message in messages for part in as_dicts(message.get("content"))]
+    sounds = [as_dict(part.get("input_audio")).get("data") for part in parts if part.get("type") == "input_audio"]
     return sum(token_count(str(sound)) for sound in sounds)
 
 
-# Reading the request: what has an odd type counts as absent, so that odd requests can be tested with good answers
-
-
-def _dict(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _dicts(value: Any) -> list[Mapping[str, Any]]:
-    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
-
-
-def _count(value: Any, limit: int) -> int:
-    return min(value, limit) if isinstance(value, int) and value > 0 else 0
+# Reading the request
 
 
 def _messages(asked: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return _dicts(asked["messages"])
+    return as_dicts(asked["messages"])
 
 
 def _last_prompt(asked: Mapping[str, Any]) -> str:
-    said = [_content(message) for message in _messages(asked) if message.get("role") == "user"]
+    said = [text_of(message.get("content")) for message in _messages(asked) if message.get("role") == "user"]
     return said[-1] if said else "nothing"
 
 
@@ -287,12 +261,5 @@ def _tool_results(asked: Mapping[str, Any]) -> list[str]:
         if message.get("role") == "user":
             results.clear()
         elif message.get("role") == "tool":
-            results.append(_content(message))
+            results.append(text_of(message.get("content")))
     return results
-
-
-def _content(message: Mapping[str, Any]) -> str:
-    content = message.get("content")
-    if isinstance(content, list):
-        content = " ".join(str(part.get("text", "")) for part in _dicts(content))
-    return " ".join(str(content).split())

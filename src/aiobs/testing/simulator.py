@@ -28,8 +28,8 @@ class Simulator(LoopbackServer):
     ``raw`` say what the next requests get, in order; ``on`` sets a rule for all. ``requests`` is the journal.
 
     Ready clients are methods named after them: ``simulator.openai()``, ``async_openai()``, ``azure_openai()``,
-    ``async_azure_openai()``, with the SDK's own keywords; they do not retry unless asked to. ``close()`` closes the
-    sync ones; use the others in ``async with``.
+    ``async_azure_openai()``, ``gemini()``, ``vertex()``, with the SDK's own keywords; they do not retry unless asked
+    to. ``close()`` closes the sync ones; use the others in ``async with``.
     """
 
     def __init__(self, port: int = 0) -> None:
@@ -110,8 +110,9 @@ class Simulator(LoopbackServer):
     def close(self) -> None:
         """Close the sync clients it handed out, every connection, every thread."""
         for client in self._clients:
-            if not inspect.iscoroutinefunction(client.close):
-                client.close()
+            close = getattr(client, "close", None)  # google-genai 1.5 keeps nothing open
+            if close is not None and not inspect.iscoroutinefunction(close):
+                close()
         self._clients.clear()
         super().close()
 
@@ -193,7 +194,7 @@ def _refusal(status: int, fault: Fault, wire: Wire) -> Reply:
     headers = {"content-type": "application/json"}
     if fault.retry_after is not None:
         headers["retry-after"] = f"{fault.retry_after:g}"
-    return _damaged(Reply(status, headers, wire.error(status, fault.code, fault.message)), fault, wire)
+    return _damaged(Reply(status, headers, wire.error(status, fault)), fault, wire)
 
 
 def _damaged(reply: Reply, fault: Fault, wire: Wire) -> Reply:
@@ -203,7 +204,7 @@ def _damaged(reply: Reply, fault: Fault, wire: Wire) -> Reply:
         return replace(reply, body=body, fault=fault)
     chunks = list(reply.body)
     if fault.error_after is not None:
-        event = b"data: " + wire.error(500, fault.code, fault.message) + b"\n\n"
+        event = b"data: " + wire.error(500, fault) + b"\n\n"
         chunks = [*chunks[: fault.error_after], event]
     if fault.malformed:
         chunks = [*chunks[:1], b"data: {not json\n\n", *chunks[2:]]

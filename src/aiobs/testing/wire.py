@@ -16,7 +16,7 @@ from typing import Any
 from aiobs.testing.script import Answer, Fault, Reply, Request
 
 Handler = Callable[[Request, Answer], Reply | Fault]
-ErrorBody = Callable[[int, str | None, str | None], bytes]  # of status, code, message
+ErrorBody = Callable[[int, Fault], bytes]  # the fault has code, message and retry_after
 
 
 @dataclass(frozen=True)

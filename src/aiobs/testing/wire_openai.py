@@ -1,4 +1,4 @@
-"""OpenAI's wire format: its routes, errors and clients. One module per operation: ``openai_chat``."""
+"""OpenAI's wire format: its routes, errors and clients. One module per operation, ``openai_*``."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ import json
 import re
 from typing import Any
 
-from aiobs.testing import openai_chat
-from aiobs.testing.script import Request
+from aiobs.testing import openai_chat, openai_embeddings, openai_responses, openai_responses_stored
+from aiobs.testing.script import Fault, Request
 from aiobs.testing.wire import Wire
 
 _CHAT = re.compile(r"POST (/v1|/openai/v1|/openai/deployments/[^/]+)?/chat/completions")
+_EMBEDDINGS = re.compile(r"POST (/v1|/openai/v1|/openai/deployments/[^/]+)?/embeddings")
+_RESPONSES = r"(/v1|/openai/v1|/openai)?/responses"
 _TYPES = {429: "requests"}
 
 
-def error_body(status: int, code: str | None, message: str | None) -> bytes:
+def error_body(status: int, fault: Fault) -> bytes:
     """``{"error": {"message", "type", "param", "code"}}``."""
-    text = message or f"The simulator was told to answer {status}."
+    code = fault.code
+    text = fault.message or f"The simulator was told to answer {status}."
     kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
     kind = "insufficient_quota" if code == "insufficient_quota" else kind
     return json.dumps({"error": {"message": text, "type": kind, "param": None, "code": code}}).encode()
@@ -61,7 +64,14 @@ def _azure_place(origin: str) -> dict[str, Any]:
 
 WIRE = Wire(
     name="openai",
-    routes=((_CHAT, openai_chat.reply),),
+    routes=(
+        (_CHAT, openai_chat.reply),
+        (_EMBEDDINGS, openai_embeddings.reply),
+        (re.compile(f"POST {_RESPONSES}"), openai_responses.create),
+        (re.compile(f"GET {_RESPONSES}/[^/]+"), openai_responses_stored.retrieve),
+        (re.compile(f"POST {_RESPONSES}/[^/]+/cancel"), openai_responses_stored.cancel),
+        (re.compile(f"DELETE {_RESPONSES}/[^/]+"), openai_responses_stored.delete),
+    ),
     owns=_owns,
     error=error_body,
     clients={

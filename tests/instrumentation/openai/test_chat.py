@@ -68,6 +68,7 @@ def test_a_call_is_one_client_span_with_everything_the_answer_carries(simulator:
         "gen_ai.response.finish_reasons": ("stop",),
         "openai.response.service_tier": "default",
         "openai.response.system_fingerprint": "fp_simulated",
+        "aiobs.http.status_code": 200,
         "aiobs.request.id": "req_000001",
         "gen_ai.usage.input_tokens": 2000,
         "gen_ai.usage.output_tokens": 300,
@@ -108,7 +109,7 @@ def test_metrics_of_a_call(simulator: Simulator, instrumented: InMemoryTelemetry
     assert duration.count == 1
     assert set(duration.attributes) == {
         "gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model", "gen_ai.response.model",
-        "server.address", "server.port",
+        "openai.response.service_tier", "server.address", "server.port",
     }  # fmt: skip
     assert duration.explicit_bounds[0] == 0.01
     counted = {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from aiobs.call import Call, Choice, Prompt, Request, Response, Usage
 from aiobs.instrumentation.fields import count, items
 from aiobs.instrumentation.google_genai.fields import bare_model, field, plain
-from aiobs.instrumentation.google_genai.generate import session_usage
+from aiobs.instrumentation.records import embeddings_record
 
 if TYPE_CHECKING:
     from google.genai.types import EmbedContentResponse
@@ -71,14 +71,4 @@ def session_response(call: Call) -> dict[str, Any] | None:
         return None
     found = [items(field(embedding, "values")) for embedding in items(field(call.response.native, "embeddings"))]
     vectors = [list(values) for values in found]
-    data = [{"index": index, "object": "embedding"} for index in range(len(vectors))]
-    if call.captures_embeddings:
-        data = [{**entry, "embedding": vector} for entry, vector in zip(data, vectors, strict=True)]
-    return {
-        "id": None,
-        "model": call.request.model,
-        "usage": session_usage(call.response.usage),
-        "object": "list",
-        "data": data,
-        "embedding_dimensions": len(vectors[0]) if vectors else None,
-    }
+    return embeddings_record(call.request.model, call.response.usage, vectors, whole=call.captures_embeddings)

@@ -11,6 +11,7 @@ from aiobs.call import Call, Choice, Request, Response, Said, ToolCall, Usage
 from aiobs.instrumentation.fields import count, items, text
 from aiobs.instrumentation.google_genai.contents import part_of
 from aiobs.instrumentation.google_genai.fields import bare_model, field, plain, word
+from aiobs.instrumentation.records import usage_record
 from aiobs.semconv.serialise import to_json
 
 if TYPE_CHECKING:
@@ -318,7 +319,7 @@ def session_response(call: Call) -> dict[str, Any] | None:
         "model": response.model,
         "text": choices[0].said("text") if choices else None,
         "candidates": whole if isinstance(whole, list) else [_candidate(choice) for choice in choices],
-        "usage": session_usage(response.usage),
+        "usage": usage_record(response.usage),
         "finish_reason": response.finish_reasons[0] if response.finish_reasons else None,
     }
     extra = {
@@ -328,15 +329,6 @@ def session_response(call: Call) -> dict[str, Any] | None:
         "incomplete": call.incomplete or None,
     }
     return {**record, **{key: value for key, value in extra.items() if value}}
-
-
-def session_usage(usage: Usage | None) -> dict[str, Any] | None:
-    """The provider's own counts, and the three that the events of every provider have."""
-    if usage is None:
-        return None
-    total = _sum(usage.input, usage.output)
-    ours = {"prompt_tokens": usage.input, "completion_tokens": usage.output, "total_tokens": total}
-    return {**(usage.native or {}), **ours}
 
 
 def _candidate(choice: Choice) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiobs.capture.provider import Method, Operation, Provider, Seam
 from aiobs.errors import summarize
-from aiobs.instrumentation.openai import chat
+from aiobs.instrumentation.openai import chat, embeddings, items, responses
 from aiobs.instrumentation.openai.client import client_of, secrets_of, server_of
 from aiobs.instrumentation.openai.messages import read_prompt
 from aiobs.instrumentation.openai.results import answer_of, shape_of
@@ -13,7 +13,10 @@ from aiobs.instrumentation.otel import ProviderInstrumentor
 
 _CHAT = "openai.resources.chat.completions"
 _BETA_CHAT = "openai.resources.beta.chat.completions"
+_RESPONSES = "openai.resources.responses"
+_EMBEDDINGS = "openai.resources.embeddings"
 _BASE = "openai._base_client"
+_INPUT = ("input", "model")
 _MESSAGES = ("messages", "model")
 
 PROVIDER = Provider(
@@ -46,6 +49,38 @@ PROVIDER = Provider(
             fold_chunk=chat.fold_chunk,
             session_request=chat.session_request,
             session_response=chat.session_response,
+        ),
+        Operation(
+            name="chat",
+            api="responses.create",
+            methods=(
+                Method(_RESPONSES, "Responses.create", requires=(*_INPUT, "stream")),
+                Method(_RESPONSES, "AsyncResponses.create", is_async=True, requires=(*_INPUT, "stream")),
+                Method(_RESPONSES, "Responses.parse", requires=_INPUT),
+                Method(_RESPONSES, "AsyncResponses.parse", is_async=True, requires=_INPUT),
+            ),
+            read_request=responses.read_request,
+            read_response=responses.read_response,
+            read_prompt=items.read_prompt,
+            read_choices=responses.read_choices,
+            fold_chunk=responses.fold_chunk,
+            session_request=responses.session_request,
+            session_response=responses.session_response,
+        ),
+        Operation(
+            name="embeddings",
+            api="embeddings.create",
+            methods=(
+                Method(_EMBEDDINGS, "Embeddings.create", requires=_INPUT),
+                Method(_EMBEDDINGS, "AsyncEmbeddings.create", is_async=True, requires=_INPUT),
+            ),
+            read_request=embeddings.read_request,
+            read_response=embeddings.read_response,
+            read_prompt=embeddings.read_prompt,
+            read_choices=embeddings.read_choices,
+            fold_chunk=embeddings.fold_chunk,
+            session_request=embeddings.session_request,
+            session_response=embeddings.session_response,
         ),
     ),
     seams=(

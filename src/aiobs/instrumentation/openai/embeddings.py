@@ -1,0 +1,81 @@
+"""Embeddings: how requests and answers are read."""
+
+from __future__ import annotations
+
+import binascii
+from array import array
+from typing import TYPE_CHECKING, Any
+
+from aiobs.call import Call, Choice, Prompt, Request, Response, Usage
+from aiobs.instrumentation.fields import count, fields_of, get, items, text
+from aiobs.instrumentation.records import embeddings_record
+
+if TYPE_CHECKING:
+    from openai.types import CreateEmbeddingResponse
+
+_FILE_FIELDS = ("model", "input", "encoding_format", "dimensions", "user")
+
+
+def read_request(kwargs: dict[str, Any]) -> Request:
+    """Model, dimensions and the encoding asked for; ``extra_body`` overrides them, as it does on the wire."""
+    extra = kwargs.get("extra_body")
+    given = {**kwargs, **extra} if isinstance(extra, dict) else kwargs
+    params = {
+        name: value
+        for key, name in (("dimensions", "dimensions"), ("encoding_format", "encoding_formats"))
+        if (value := given.get(key)) is not None
+    }
+    return Request(model=text(given.get("model")), params=params)
+
+
+def read_response(result: CreateEmbeddingResponse | Any) -> Response:
+    """Model and usage."""
+    fields = fields_of(result)
+    tokens = count(get(fields.get("usage"), "prompt_tokens"))
+    return Response(
+        model=text(fields.get("model")),
+        usage=None if tokens is None else Usage(input=tokens, native={"prompt_tokens": tokens}),
+        request_id=getattr(result, "_request_id", None),
+        native=result,
+    )
+
+
+def read_prompt(kwargs: dict[str, Any]) -> Prompt:
+    """The conventions have no place for the texts of an embeddings call; the session file has."""
+    return Prompt([])
+
+
+def read_choices(result: Any) -> dict[int, Choice]:
+    """None."""
+    return {}
+
+
+def fold_chunk(response: Response, chunk: Any) -> None:
+    """Embeddings are not streamed."""
+
+
+def session_request(call: Call) -> dict[str, Any]:
+    """``model, input, encoding_format, dimensions, user, other``: the request as it was passed."""
+    given = call.request.kwargs
+    other = {key: value for key, value in given.items() if key not in _FILE_FIELDS}
+    return {**{key: given.get(key) for key in _FILE_FIELDS}, "model": call.request.model, "other": other}
+
+
+def session_response(call: Call) -> dict[str, Any] | None:
+    """``id, model, usage, object, data, embedding_dimensions``; None for a call without an answer."""
+    response = call.response
+    if response is None:
+        return None
+    entries = items(fields_of(response.native).get("data"))
+    vectors = [_vector(get(entry, "embedding")) for entry in entries]
+    return embeddings_record(response.model, response.usage, vectors, whole=call.captures_embeddings)
+
+
+def _vector(embedding: Any) -> list[float]:
+    """Numbers, as the SDK gives them, or the base64 of little-endian floats, as a raw response has them."""
+    if isinstance(embedding, (list, tuple)):
+        return list(embedding)
+    try:
+        return array("f", binascii.a2b_base64(embedding)).tolist()
+    except (TypeError, ValueError):
+        return []

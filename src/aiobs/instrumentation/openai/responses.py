@@ -1,0 +1,254 @@
+"""Responses: how requests, answers and events are read.
+
+An answer is one choice: what the model said and did, item by item. Compatible servers send ``null`` and other types
+almost anywhere: what does not have the expected type is left out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aiobs.call import Call, Choice, Failure, Request, Response, Usage
+from aiobs.errors import answered_error
+from aiobs.instrumentation.fields import count, fields_of, get, items, text
+from aiobs.instrumentation.openai.items import fold_item
+from aiobs.instrumentation.records import usage_record
+
+if TYPE_CHECKING:
+    from openai.types.responses import Response as NativeResponse
+    from openai.types.responses import ResponseStreamEvent
+
+_PARAMETERS = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "max_output_tokens": "max_tokens",
+    "previous_response_id": "previous_response",
+}
+_FILE_FIELDS = ("model", "input", "instructions", "temperature", "max_output_tokens")
+
+
+# Request
+
+
+def read_request(kwargs: dict[str, Any]) -> Request:
+    """Model and parameters; ``extra_body`` overrides them, as it does on the wire."""
+    extra = kwargs.get("extra_body")
+    given = {**kwargs, **extra} if isinstance(extra, dict) else kwargs
+    params: dict[str, Any] = {"api_type": "responses"}
+    for key, name in _PARAMETERS.items():
+        if (value := given.get(key)) is not None:
+            params[name] = value
+    conversation, prompt, tier = given.get("conversation"), given.get("prompt"), given.get("service_tier")
+    found = {
+        "conversation": conversation if isinstance(conversation, str) else get(conversation, "id"),
+        "prompt_name": get(prompt, "id"),
+        "prompt_version": get(prompt, "version"),
+        "reasoning_level": get(given.get("reasoning"), "effort"),
+        "output_type": _output_type(given),
+        "service_tier": tier if tier != "auto" else None,
+    }
+    params.update((name, value) for name, value in found.items() if value is not None)
+    return Request(model=text(given.get("model")), params=params, stream=bool(given.get("stream")))
+
+
+def _output_type(given: dict[str, Any]) -> str | None:
+    if isinstance(given.get("text_format"), type):
+        return "json"
+    kind = get(get(given.get("text"), "format"), "type")
+    if not isinstance(kind, str):
+        return None
+    return "json" if kind.startswith("json") else "text"
+
+
+# Response
+
+
+def read_response(result: NativeResponse | Any) -> Response:
+    """Ids, usage and why it ended. A body that was no JSON comes as ``str`` and has none of them."""
+    response = Response(request_id=getattr(result, "_request_id", None))
+    _read(response, result)
+    return response
+
+
+def _read(response: Response, result: Any) -> None:
+    """Everything but content, also of the answer as it stands in the middle of a stream."""
+    fields = fields_of(result)
+    status, output = text(fields.get("status")), items(fields.get("output"))
+    response.id = text(fields.get("id")) or response.id
+    response.model = text(fields.get("model")) or response.model
+    response.service_tier = text(fields.get("service_tier")) or response.service_tier
+    response.conversation = text(get(fields.get("conversation"), "id"))
+    response.compacted = any(get(item, "type") == "compaction" for item in output)
+    response.usage = _usage(fields.get("usage")) or response.usage
+    response.native = result
+    if (reason := _finish_reason(status, fields, output)) is not None:
+        response.finish_reasons = [reason]
+    if status == "failed" or (status is None and fields.get("error") is not None):
+        response.failure = _failure(fields.get("error"))
+
+
+def _finish_reason(status: str | None, fields: Any, output: Any) -> str | None:
+    """In the words of chat completions; None while it is queued or running."""
+    if status == "completed":
+        calls = any(get(item, "type") in ("function_call", "custom_tool_call") for item in output)
+        return "tool_calls" if calls else "stop"
+    if status == "incomplete":
+        reason = text(get(fields.get("incomplete_details"), "reason"))
+        return "length" if reason == "max_output_tokens" else reason
+    return {"failed": "error", "cancelled": "cancelled"}.get(status or "")
+
+
+def _failure(error: Any) -> Failure:
+    return answered_error(get(error, "code"), get(error, "message"))
+
+
+def _usage(usage: Any) -> Usage | None:
+    if usage is None:
+        return None
+    spent, made = get(usage, "input_tokens_details"), get(usage, "output_tokens_details")
+    counts = {name: get(usage, name) for name in ("input_tokens", "output_tokens", "total_tokens")}
+    return Usage(
+        input=count(counts["input_tokens"]),
+        output=count(counts["output_tokens"]),
+        cache_read=count(get(spent, "cached_tokens")),
+        cache_write=count(get(spent, "cache_write_tokens")),
+        reasoning=count(get(made, "reasoning_tokens")),
+        native={name: value for name, value in counts.items() if type(value) is int},
+    )
+
+
+def read_choices(result: NativeResponse | Any) -> dict[int, Choice]:
+    """The items of the output as one choice."""
+    choice = Choice()
+    for item in items(fields_of(result).get("output")):
+        fold_item(choice, item)
+    return {0: choice} if choice.parts else {}
+
+
+# Stream
+
+
+def fold_chunk(response: Response, chunk: ResponseStreamEvent | Any) -> None:
+    """Add one event; a piece of something, the common one, takes the short way."""
+    kind = get(chunk, "type")
+    read = _DELTAS.get(kind)
+    if read is not None:
+        if response.wants_content:
+            read(response.choices.setdefault(0, Choice()), chunk)
+    elif kind in _ANSWERS:
+        _fold_answer(response, get(chunk, "response"))
+    elif kind == "response.output_item.done" and response.wants_content:
+        _fold_done(response.choices.setdefault(0, Choice()), get(chunk, "item"))
+    elif kind == "response.output_item.added" and response.wants_content:
+        _fold_added(response.choices.setdefault(0, Choice()), get(chunk, "item"))
+    elif kind == "error" or get(chunk, "event") == "error":  # openai 1.66 gives the event another class and no type
+        response.failure = _failure(chunk if kind == "error" else get(chunk, "data"))
+        response.choices.setdefault(0, Choice()).finish_reason = "error"
+
+
+def _say(kind: str) -> Any:
+    def add(choice: Choice, event: Any) -> None:
+        delta = get(event, "delta")
+        if isinstance(delta, str):
+            choice.say(kind, delta)
+
+    return add
+
+
+def _argue(choice: Choice, event: Any) -> None:
+    delta = get(event, "delta")
+    if isinstance(delta, str):
+        choice.call(get(event, "item_id")).arguments.append(delta)
+
+
+_DELTAS = {
+    "response.output_text.delta": _say("text"),
+    "response.reasoning_text.delta": _say("reasoning"),
+    "response.reasoning_summary_text.delta": _say("reasoning"),
+    "response.refusal.delta": _say("refusal"),
+    "response.function_call_arguments.delta": _argue,
+    "response.custom_tool_call_input.delta": _argue,
+}
+_ANSWERS = frozenset(
+    f"response.{status}" for status in ("created", "queued", "in_progress", "completed", "incomplete", "failed")
+)
+_CALLS = ("function_call", "custom_tool_call")
+_SPOKEN = ("message", "reasoning", *_CALLS)
+
+
+def _fold_added(choice: Choice, item: Any) -> None:
+    """A call begins: its pieces name it by its item's id."""
+    if get(item, "type") in _CALLS:
+        call = choice.call(get(item, "id"))
+        call.id, call.name, call.type = text(get(item, "call_id")), str(get(item, "name") or ""), _call_type(item)
+
+
+def _call_type(item: Any) -> str:
+    return "custom" if get(item, "type") == "custom_tool_call" else "function"
+
+
+def _fold_done(choice: Choice, item: Any) -> None:
+    """What was not streamed piece by piece comes whole."""
+    if get(item, "type") not in _SPOKEN:
+        fold_item(choice, item)
+
+
+def _fold_answer(response: Response, answer: Any) -> None:
+    """The answer as it stands; the last one has everything in it, which counts more than the pieces."""
+    _read(response, answer)
+    choice = response.choices.setdefault(0, Choice())
+    if response.finish_reasons:
+        choice.finish_reason = response.finish_reasons[0]
+        if response.wants_content and (whole := read_choices(answer).get(0)) is not None:
+            choice.parts, choice.calls = whole.parts, whole.calls
+
+
+# Session file
+
+
+def session_request(call: Call) -> dict[str, Any]:
+    """``model, input, instructions, temperature, max_output_tokens, other``: the request as it was passed."""
+    given = call.request.kwargs
+    said = given.get("input")
+    readable = said is None or isinstance(said, (str, list, tuple))
+    other = {key: value for key, value in given.items() if key not in _FILE_FIELDS}
+    return {
+        **{key: given.get(key) for key in _FILE_FIELDS},
+        "model": call.request.model,
+        "input": said if readable else f"<{type(said).__name__}: not recorded, reading it would have emptied it>",
+        "other": other,
+    }
+
+
+def session_response(call: Call) -> dict[str, Any] | None:
+    """``id, model, text, usage, finish_reason, status`` and what else the answer had; None without an answer."""
+    response = call.response
+    if response is None:
+        return None
+    choice = response.choices.get(0, Choice())
+    fields = fields_of(response.native)
+    record: dict[str, Any] = {
+        "id": response.id,
+        "model": response.model,
+        "text": choice.said("text") if response.native is not None and fields else _plain(response.native),
+        "usage": usage_record(response.usage),
+        "finish_reason": response.finish_reasons[0] if response.finish_reasons else None,
+        "finish_reasons": response.finish_reasons,
+        "status": text(fields.get("status")),
+    }
+    extra = {
+        "tool_calls": [
+            {"id": call.id, "type": call.type, "function": {"name": call.name, "arguments": "".join(call.arguments)}}
+            for call in choice.calls.values()
+        ],
+        "refusal": choice.said("refusal"),
+        "reasoning": choice.said("reasoning"),
+        "moderation": fields.get("moderation"),
+        "ttft_ms": round(call.first_chunk_ns / 1e6, 3) if call.first_chunk_ns is not None else None,
+        "incomplete": call.incomplete or None,
+    }
+    return {**record, **{key: value for key, value in extra.items() if value}}
+
+
+def _plain(native: Any) -> str | None:
+    return native if isinstance(native, str) else None

@@ -1,0 +1,38 @@
+"""What the records of the session file have in common, whatever the provider."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiobs.call import Usage
+
+
+def usage_record(usage: Usage | None) -> dict[str, Any] | None:
+    """The provider's own counts, and the three that the events of every provider have."""
+    if usage is None:
+        return None
+    known = [tokens for tokens in (usage.input, usage.output) if tokens is not None]
+    ours = {
+        "prompt_tokens": usage.input,
+        "completion_tokens": usage.output,
+        "total_tokens": sum(known) if known else None,
+    }
+    return {**(usage.native if isinstance(usage.native, dict) else {}), **ours}
+
+
+def embeddings_record(
+    model: str | None, usage: Usage | None, vectors: list[list[float]], *, whole: bool
+) -> dict[str, Any]:
+    """An answer to an embeddings call: how many vectors and how long; the vectors themselves if ``whole``."""
+    data: list[dict[str, Any]] = [
+        {"index": index, "object": "embedding", **({"embedding": vector} if whole else {})}
+        for index, vector in enumerate(vectors)
+    ]
+    return {
+        "id": None,
+        "model": model,
+        "usage": usage_record(usage),
+        "object": "list",
+        "data": data,
+        "embedding_dimensions": len(vectors[0]) if vectors else None,
+    }
