@@ -89,6 +89,14 @@ def as_bytes(value: Any) -> int:
     return size
 
 
+def as_semconv(value: Any) -> str:
+    """``latest`` or ``dup``."""
+    word = str(value).strip().lower()
+    if word not in ("latest", "dup"):
+        raise ConfigurationError(f"{value!r} is not latest or dup.")
+    return word
+
+
 def _as_text(value: Any) -> str:
     return str(value)
 
@@ -124,6 +132,8 @@ OPTIONS: tuple[Option, ...] = (
            as_switch),
     Option("capture_embeddings", "AIOBS_CAPTURE_EMBEDDINGS", False, "Write the vectors of embeddings calls into the "
            "session file, not only how many there are and how long.", as_switch),
+    Option("", "AIOBS_SEMCONV", "latest", "`dup`: names that the GenAI conventions have superseded since August 2026 "
+           "are written beside the new ones.", as_semconv),
     Option("max_part_bytes", "AIOBS_MAX_PART_BYTES", 65_536, "Longest message part that is recorded whole.", as_bytes),
     Option("max_call_bytes", "AIOBS_MAX_CALL_BYTES", 1_048_576, "Most content that is recorded of one call.", as_bytes),
 )  # fmt: skip

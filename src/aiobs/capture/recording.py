@@ -30,6 +30,7 @@ from aiobs.semconv.content import Content, content_of
 from aiobs.semconv.encode import Attributes, end_attributes, exception_attributes, span_name, start_attributes
 from aiobs.semconv.metrics import INFERENCE
 from aiobs.semconv.serialise import SENTINELS, attribute_value, clean_text
+from aiobs.semconv.superseded import superseded_attributes
 
 _ACTIVE = create_key("aiobs-active-recording")
 
@@ -297,6 +298,8 @@ class Recording:
 
     def _span_attributes(self, content: Content | None) -> Attributes:
         attributes = end_attributes(self.call)
+        if self.telemetry.duplicates:
+            attributes.update(superseded_attributes(self.call))
         for key, value in self.call.attributes.items():
             if (usable := attribute_value(value)) is not None:
                 attributes[key] = usable

@@ -58,7 +58,8 @@ class Telemetry:
     """Providers, gate, limits, hooks and the session file of the process.
 
     A provider that is None means the global one, whenever that is set. ``capture`` None: nobody said.
-    ``capture_embeddings``: vectors go into the session file (nowhere else).
+    ``capture_embeddings``: vectors go into the session file (nowhere else). ``duplicates``: names that the conventions
+    have superseded are written too.
     """
 
     tracer_provider: TracerProvider | None = None
@@ -67,6 +68,7 @@ class Telemetry:
     capture: CaptureContent | None = None
     limits: Limits = field(default_factory=Limits)
     capture_embeddings: bool = False
+    duplicates: bool = False
     hooks: tuple[Hook, ...] = ()
     sink: Sink | None = None
     tracer: Tracer = field(init=False, repr=False)
@@ -98,7 +100,7 @@ class Telemetry:
                 meter.create_observable_counter(
                     names.INTERNAL_ERRORS, [_own_errors], "{error}", "Failures of aiobs itself."
                 )
-            self._meters.remember(provider, None if meter is None else Instruments(meter))
+            self._meters.remember(provider, None if meter is None else Instruments(meter, duplicates=self.duplicates))
         return self._meters.value
 
     @property

@@ -81,6 +81,7 @@ class Instrumentor:
         part, call = self._limits
         capture = resolve("capture_content", self._capture_content)
         embeddings = resolve("capture_embeddings", self._capture_embeddings)
+        duplicates = resolve("AIOBS_SEMCONV") == "dup"
         limits = Limits(resolve("max_part_bytes", part), resolve("max_call_bytes", call))
         missing = [provider for provider, _ in self._chosen() if not is_installed(provider)]
         if missing and self._names is not None and not automatic:
@@ -88,7 +89,9 @@ class Instrumentor:
             raise ProviderNotInstalled(
                 f"{missing[0].name} was asked for, but its SDK is not installed; pip install {distribution}"
             )
-        telemetry.update(capture=capture, limits=limits, capture_embeddings=embeddings, **self._targets)
+        telemetry.update(
+            capture=capture, limits=limits, capture_embeddings=embeddings, duplicates=duplicates, **self._targets
+        )
         for provider, patches in self._chosen():
             if provider not in missing:
                 for patch in patches:

@@ -15,6 +15,7 @@ from aiobs.call import Call, Usage
 from aiobs.semconv import names
 from aiobs.semconv.encode import Attributes, start_attributes
 from aiobs.semconv.serialise import clean_text
+from aiobs.semconv.superseded import SupersededInstruments
 
 SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 TOKENS = tuple(4**power for power in range(14))
@@ -24,14 +25,17 @@ _PER_OPERATION = "gen_ai.client.inference.operation."
 
 
 class Instruments:
-    """The instruments of one meter; ``record`` writes one finished call on them."""
+    """The instruments of one meter; ``record`` writes one finished call on them.
 
-    def __init__(self, meter: Meter) -> None:
+    ``duplicates``: also under the names that were superseded.
+    """
+
+    def __init__(self, meter: Meter, *, duplicates: bool = False) -> None:
         def seconds(name: str, description: str):  # type: ignore[no-untyped-def]  # the API's own Histogram type
             return meter.create_histogram(name, "s", description, explicit_bucket_boundaries_advisory=SECONDS)
 
         self._inference = seconds("gen_ai.client.inference.duration", "Time of one inference request, retries inside.")
-        self._operation = seconds("gen_ai.client.operation.duration", "Time of one client operation, not inference.")
+        self._operation = seconds("gen_ai.client.operation.duration", "Time of one client operation.")
         self._first_chunk = seconds("gen_ai.client.inference.time_to_first_chunk", "Request to first streamed chunk.")
         self._per_chunk = seconds("gen_ai.client.inference.time_per_output_chunk", "Mean time between streamed chunks.")
         self._tool = seconds("gen_ai.execute_tool.duration", "Time of one execution of a tool.")
@@ -55,15 +59,21 @@ class Instruments:
             )
         }
 
+        self._superseded = SupersededInstruments(meter, self._operation, SECONDS, TOKENS) if duplicates else None
+
     def record(self, call: Call, context: Context | None) -> None:
         """Duration always; chunk times for streams; tokens where the provider reported them."""
         attributes = metric_attributes(call)
         timed = {**attributes, names.ERROR_TYPE: clean_text(call.failure.type)} if call.failure else attributes
         seconds = call.duration_ns / 1e9
+        if self._superseded is not None:
+            self._superseded.record_tokens(call, attributes, context)
         if call.operation not in INFERENCE:
             self._operation.record(seconds, timed, context)
             return
         self._inference.record(seconds, timed, context)
+        if self._superseded is not None:
+            self._superseded.record_inference(seconds, timed, context)
         self._record_chunks(call, attributes, context)
         if call.response is not None and call.response.usage is not None:
             self._record_usage(call.response.usage, attributes, context)
@@ -78,10 +88,13 @@ class Instruments:
     def _record_chunks(self, call: Call, attributes: Attributes, context: Context | None) -> None:
         if call.first_chunk_ns is None:
             return
-        self._first_chunk.record(call.first_chunk_ns / 1e9, attributes, context)
+        first, each = call.first_chunk_ns / 1e9, None
+        self._first_chunk.record(first, attributes, context)
         if call.chunks > 1:
-            each = (call.duration_ns - call.first_chunk_ns) / (call.chunks - 1)
-            self._per_chunk.record(each / 1e9, attributes, context)
+            each = (call.duration_ns - call.first_chunk_ns) / (call.chunks - 1) / 1e9
+            self._per_chunk.record(each, attributes, context)
+        if self._superseded is not None:
+            self._superseded.record_chunks(first, each, attributes, context)
 
     def _record_usage(self, usage: Usage, attributes: Attributes, context: Context | None) -> None:
         for kind, total in (("input", usage.input), ("output", usage.output)):
