@@ -1,9 +1,10 @@
 """A first look at aiobs.
 
-One session of a small pipeline: research → summarize → critique, with a tool call, a stream and an
-error that the program handles.
+One session of a small pipeline through two SDKs: research (Gemini, which calls a function of ours) → summarize
+(OpenAI, streamed) → critique (OpenAI, with an error that the program handles).
 
-Runs offline against aiobs's provider simulator; ``--live`` talks to OpenAI with the key in ``OPENAI_API_KEY``.
+Runs offline against aiobs's provider simulator; ``--live`` talks to Google and OpenAI with the keys in
+``GEMINI_API_KEY`` and ``OPENAI_API_KEY``.
 """
 
 from __future__ import annotations
@@ -14,53 +15,43 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import openai
+from google import genai
 
 from aiobs import configure, observe, observer
 
 if TYPE_CHECKING:
     from aiobs.testing import Answer, Request
 
+GEMINI = "gemini-2.5-flash"
 MODEL = "gpt-4o-mini"
 RETIRED = "gpt-4-retired"
 SAID = {
-    '["': "An API is a contract: what one program may ask of another, how, and what comes back.",
+    "search_docs": "An API is a contract: what one program may ask of another, how, and what comes back.",
     "Summarize": "An API is the promise that one program makes to another about what it will do when asked.",
     "What does": "It leaves out who keeps the promise: versions, errors and limits are part of the contract too.",
 }
-SEARCH = {
-    "type": "function",
-    "function": {
-        "name": "search_docs",
-        "description": "Search the documentation.",
-        "parameters": {"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]},
-    },
-}
 
 
-@observe
+class Clients(NamedTuple):
+    """One of each SDK."""
+
+    gemini: genai.Client
+    openai: openai.OpenAI
+
+
 def search_docs(query: str) -> list[str]:
-    """The tool that the model may call."""
+    """Search the documentation."""
     return [f"An API is a contract between programs ({query})."]
 
 
 @observe
-def research(client: openai.OpenAI, query: str) -> str:
-    """Ask with a tool on offer, run the tool, ask again with its result."""
-    messages: list[Any] = [{"role": "user", "content": query}]
-    reply = client.chat.completions.create(model=MODEL, messages=messages, tools=[SEARCH], temperature=0.2)
-    message = reply.choices[0].message
-    if not message.tool_calls:
-        return message.content or ""
-    messages.append(message)
-    for call in message.tool_calls:
-        found = search_docs(**json.loads(call.function.arguments))
-        messages.append({"role": "tool", "tool_call_id": call.id, "content": json.dumps(found)})
-    return (
-        client.chat.completions.create(model=MODEL, messages=messages, tools=[SEARCH]).choices[0].message.content or ""
-    )
+def research(client: genai.Client, query: str) -> str:
+    """Ask with a function on offer: the SDK runs it when the model calls it, and asks again with its result."""
+    chat = client.chats.create(model=GEMINI, config={"tools": [search_docs], "temperature": 0.2})
+    return chat.send_message(query).text or ""
 
 
 @observe
@@ -89,35 +80,36 @@ def critique(client: openai.OpenAI, summary: str) -> str:
 
 
 @observe
-def pipeline(client: openai.OpenAI, question: str) -> str:
+def pipeline(clients: Clients, question: str) -> str:
     """The whole run; when it returns its span ends, and with it the trace, which the console shows."""
-    said = critique(client, summarize(client, research(client, question)))
+    said = critique(clients.openai, summarize(clients.openai, research(clients.gemini, question)))
     print(f"\n{said}\n", flush=True)
     return said
 
 
 @contextmanager
-def provider(live: bool) -> Iterator[openai.OpenAI]:
-    """A client of the real provider, or of the simulator on this machine."""
+def providers(live: bool) -> Iterator[Clients]:
+    """Clients of the real providers, or of the simulator on this machine."""
     if live:
-        yield openai.OpenAI()
+        yield Clients(genai.Client(), openai.OpenAI())
         return
     from aiobs.testing import Simulator
 
     with Simulator() as simulator:
         simulator.on(simulated)
-        yield simulator.openai()
+        yield Clients(simulator.gemini(), simulator.openai())
 
 
 def simulated(request: Request) -> Answer | None:
     """What the simulator says in this demo; to what is not listed here it finds an answer by itself."""
     from aiobs.testing import Answer, Fault
 
-    if request.json["model"] == RETIRED:
+    asked = request.json
+    if asked.get("model") == RETIRED:
         return Answer(fault=Fault(status=404, code="model_not_found", message=f"The model {RETIRED!r} does not exist."))
-    last = request.json["messages"][-1]
-    for start, text in SAID.items():
-        if str(last["content"]).startswith(start):
+    last = json.dumps((asked.get("messages") or asked["contents"])[-1])
+    for word, text in SAID.items():
+        if word in last:
             return Answer(text=text, fault=Fault(silence=0.12, chunk_delay=0.02))
     return None
 
@@ -126,16 +118,17 @@ def main() -> None:
     """Observe one run of the pipeline and say where everything went."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("question", nargs="?", default="What is an API?")
-    parser.add_argument("--live", action="store_true", help="talk to OpenAI; needs OPENAI_API_KEY")
+    parser.add_argument("--live", action="store_true", help="talk to Google and OpenAI; needs their keys")
     arguments = parser.parse_args()
-    if arguments.live and not os.environ.get("OPENAI_API_KEY"):
-        sys.exit("--live talks to OpenAI and needs a key: set OPENAI_API_KEY.")
+    missing = [key for key in ("GEMINI_API_KEY", "OPENAI_API_KEY") if not os.environ.get(key)]
+    if arguments.live and missing:
+        sys.exit(f"--live talks to Google and OpenAI and needs their keys: set {' and '.join(missing)}.")
 
     configure(exporters="console")
     observer.observe("quickstart", labels={"team": "ml-platform", "environment": "demo"})
-    with provider(arguments.live) as client:
+    with providers(arguments.live) as clients:
         print(f"> {arguments.question}\n", flush=True)
-        pipeline(client, arguments.question)
+        pipeline(clients, arguments.question)
     observer.end()
     path = observer.flush()
     print(f"\nObservability written to: {path}")

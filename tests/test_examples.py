@@ -19,7 +19,7 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_quickstart() -> None:
-    """make demo: a tool call, a stream, a handled error, the tree, the file, and what to try next."""
+    """make demo: two SDKs, a function called, a stream, a handled error, the tree, the file, and what to try next."""
     done = run()
     assert done.returncode == 0, done.stderr
     lines = done.stdout.strip().splitlines()
@@ -29,15 +29,16 @@ def test_the_quickstart() -> None:
     for shown in (
         "quickstart",
         "pipeline",
-        "search_docs",
+        "automatic_function_calling gemini-2.5-flash",
+        "execute_tool search_docs",
         "tokens",
         "first chunk",
         "✗ chat gpt-4-retired  model_not_found",
     ):
         assert shown in done.stderr
     found = json.loads(Path("llm_observability.json").read_text())
-    assert [event["request"]["model"] for event in found["events"]] == [
-        "gpt-4o-mini", "gpt-4o-mini", "gpt-4o-mini", "gpt-4-retired", "gpt-4o-mini",
+    assert [(event["provider"], event["request"]["model"]) for event in found["events"]] == [
+        ("gemini", "gemini-2.5-flash"), ("openai", "gpt-4o-mini"), ("openai", "gpt-4-retired"), ("openai", "gpt-4o-mini"),
     ]  # fmt: skip
     assert found["sessions"][0]["labels"]["team"] == "ml-platform"
     assert [node["name"] for node in found["trace_tree"]] == ["pipeline"]
@@ -45,7 +46,7 @@ def test_the_quickstart() -> None:
 
 
 def test_live_needs_a_key() -> None:
-    """--live without a key says what to set, and calls nobody."""
+    """--live without keys says what to set, and calls nobody."""
     done = run("--live")
     assert done.returncode == 1
-    assert "set OPENAI_API_KEY" in done.stderr
+    assert "set GEMINI_API_KEY and OPENAI_API_KEY" in done.stderr

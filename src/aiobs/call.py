@@ -311,3 +311,11 @@ class FunctionCall:
     enh_prompt: bool = False
     enh_prompt_id: str | None = None
     auto_enhance_after: int | None = None
+
+
+class Told:
+    """Stands for a request that another event tells of: the session file needs its place among the spans only."""
+
+
+Record = Call | FunctionCall | Told
+"""What a recording hands to the session file beside its span."""

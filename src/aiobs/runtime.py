@@ -31,7 +31,7 @@ from aiobs._version import __version__
 from aiobs.ambient.labels import session_labels, system_labels
 from aiobs.ambient.otel import LabelsResourceDetector, StampingProcessor
 from aiobs.ambient.session import Session, enter_session, open_sessions, process_meta
-from aiobs.call import Call, FunctionCall
+from aiobs.call import Record
 from aiobs.capture import deferred, telemetry
 from aiobs.errors import AiobsError
 from aiobs.exporters.registry import exporter
@@ -49,14 +49,14 @@ class Handoff:
     """Records on their way from a recording to the session file, by span id; empty but for the instant of an end."""
 
     def __init__(self) -> None:
-        self._records: dict[int, Call | FunctionCall] = {}
+        self._records: dict[int, Record] = {}
         self.file = SessionFile(take=self.take)
 
-    def put(self, span_id: int, record: Call | FunctionCall) -> None:
+    def put(self, span_id: int, record: Record) -> None:
         """Hand a record over just before its span ends."""
         self._records[span_id] = record
 
-    def take(self, span_id: int) -> Call | FunctionCall | None:
+    def take(self, span_id: int) -> Record | None:
         """The record of a span that ended, once."""
         return self._records.pop(span_id, None)
 

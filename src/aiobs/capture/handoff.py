@@ -7,7 +7,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span
 
 from aiobs.ambient.session import Session
-from aiobs.call import Call, FunctionCall
+from aiobs.call import Record
 from aiobs.capture.telemetry import Sink
 from aiobs.guard import guarded
 
@@ -18,7 +18,7 @@ def end_span(
     parent: Context,
     sink: Sink | None,
     session: Session | None,
-    record: Call | FunctionCall | None,
+    record: Record | None,
 ) -> None:
     """End the span; hand the record over just before, and see to it that somebody took it.
 

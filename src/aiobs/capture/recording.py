@@ -17,7 +17,7 @@ from opentelemetry.context import Context, create_key, get_current, set_value
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
 from aiobs.ambient.session import Session, current_session
-from aiobs.call import Call, Callsite, Choice, Failure, Prompt, Request, Response, Server
+from aiobs.call import Call, Callsite, Choice, Failure, Prompt, Request, Response, Server, Told
 from aiobs.capture import telemetry as pipeline
 from aiobs.capture.handoff import end_span
 from aiobs.capture.helper import HelperRecording, enclosing
@@ -273,10 +273,15 @@ class Recording:
                 guarded(self._set_status)
         guarded(self._emit_events, attributes, content)
         guarded(self._record_metrics)
-        sink = self.telemetry.sink
-        if self.helper is not None and guarded(self._hand_to_helper, self.helper):
-            sink = None
-        end_span(self.span, call.started_ns + call.duration_ns, self.parent, sink, self.session, call)
+        is_told = self.helper is not None and guarded(self._hand_to_helper, self.helper)
+        end_span(
+            self.span,
+            call.started_ns + call.duration_ns,
+            self.parent,
+            self.telemetry.sink,
+            self.session,
+            Told() if is_told else call,
+        )
 
     def _hand_to_helper(self, helper: HelperRecording) -> bool:
         """True if the helper's event will tell of this request."""

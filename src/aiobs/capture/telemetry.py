@@ -16,7 +16,7 @@ from opentelemetry.trace import NoOpTracer, Tracer, TracerProvider
 
 from aiobs import guard
 from aiobs._version import __version__
-from aiobs.call import Call, FunctionCall
+from aiobs.call import Call, Record
 from aiobs.semconv import names
 from aiobs.semconv.metrics import Instruments
 from aiobs.settings import CaptureContent, Limits
@@ -32,7 +32,7 @@ class Sink(Protocol):
     ours that raised, a provider that takes no processors.
     """
 
-    def put(self, span_id: int, record: Call | FunctionCall) -> None:
+    def put(self, span_id: int, record: Record) -> None:
         """Hand a record over beside its span."""
 
     def settle(self, span_id: int, trace_id: int, parent_id: int | None, session_id: str) -> None:

@@ -184,7 +184,7 @@ def _label(span: ReadableSpan) -> Text:
     from rich.text import Text
 
     attributes: Any = span.attributes or {}
-    is_model_call, failed = names.OPERATION in attributes, _failed(span)
+    is_model_call, failed = attributes.get(names.OPERATION, names.EXECUTE_TOOL) != names.EXECUTE_TOOL, _failed(span)
     label = Text(no_wrap=True)
     if failed:
         label.append("✗ ", style="bold red")

@@ -23,7 +23,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from aiobs.call import Call, FunctionCall
+from aiobs.call import Call, FunctionCall, Record
 from aiobs.exporters.fold import Fold, export_source, export_text
 from aiobs.exporters.journal import Closed, Journal, is_written, segments
 from aiobs.exporters.session_record import Identity, call_event, event_line, function_event, identity, span_event
@@ -36,8 +36,6 @@ LOCK_TIMEOUT = 20.0
 
 _PLACEHOLDER = re.compile(r"\{(session_id|session_name|date|pid)\}")
 _log = logging.getLogger("aiobs")
-
-Record = Call | FunctionCall
 
 
 class SessionFile(SpanProcessor):
@@ -91,7 +89,7 @@ class SessionFile(SpanProcessor):
         elif (found := span_event(span, who)) is not None:
             self._append(event_line(*found))
         else:
-            self._append(to_json({"link": [who.span_id, who.parent_span_id]}).encode())
+            self._link(who)
 
     def write(
         self, record: Record, *, span_id: int, trace_id: int, parent_span_id: int | None, session_id: str
@@ -102,8 +100,14 @@ class SessionFile(SpanProcessor):
     def _write_record(self, record: Record, who: Identity) -> None:
         if isinstance(record, Call):
             self._append(event_line("event", call_event(record, who)))
-        else:
+        elif isinstance(record, FunctionCall):
             self._append(event_line("function", function_event(record, who)))
+        else:
+            self._link(who)
+
+    def _link(self, who: Identity) -> None:
+        """Only the place of a span between others."""
+        self._append(to_json({"link": [who.span_id, who.parent_span_id]}).encode())
 
     def _append(self, line: bytes) -> None:
         with self._lock:
