@@ -33,6 +33,8 @@ from aiobs.semconv.serialise import SENTINELS, attribute_value, clean_text
 from aiobs.semconv.superseded import superseded_attributes
 
 _ACTIVE = create_key("aiobs-active-recording")
+_SPAN_ONLY = "openai."
+"""What the conventions have for spans (and some metrics) of OpenAI, not for events."""
 
 
 def start(
@@ -267,8 +269,9 @@ class Recording:
             if (added := guarded(hook.finish, call)) is not None:
                 call.attributes.update(added)
         if self.span.is_recording():
-            attributes = guarded(self._span_attributes, content) or {}
-            guarded(self.span.set_attributes, attributes)
+            attributes = guarded(self._span_attributes) or {}
+            said = guarded(content.texts) if content is not None and self.telemetry.content_on_spans else None
+            guarded(self.span.set_attributes, {**attributes, **said} if said else attributes)
             if call.failure is not None:
                 guarded(self._set_status)
         guarded(self._emit_events, attributes, content)
@@ -301,15 +304,13 @@ class Recording:
         response = self.call.response
         return [response.choices[index] for index in sorted(response.choices)] if response else []
 
-    def _span_attributes(self, content: Content | None) -> Attributes:
+    def _span_attributes(self) -> Attributes:
         attributes = end_attributes(self.call)
         if self.telemetry.duplicates:
             attributes.update(superseded_attributes(self.call))
         for key, value in self.call.attributes.items():
             if (usable := attribute_value(value)) is not None:
                 attributes[key] = usable
-        if content is not None and self.telemetry.content_on_spans:
-            attributes.update(content.texts())
         return attributes
 
     def _set_status(self) -> None:
@@ -329,7 +330,7 @@ class Recording:
             return
         details: dict[str, Any] = {
             **start_attributes(call.operation, call.server, call.request.model),
-            **{key: value for key, value in attributes.items() if key not in names.CONTENT},
+            **{key: value for key, value in attributes.items() if not key.startswith(_SPAN_ONLY)},
         }
         if content is not None and self.telemetry.content_on_events:
             details.update(content.values())

@@ -129,7 +129,7 @@ def _span() -> ReadableSpan:
         name=SPAN_NAME,
         context=SpanContext(ids.getrandbits(128), ids.getrandbits(64), is_remote=False, trace_flags=TraceFlags(1)),
         resource=Resource.create({"telemetry.distro.name": "aiobs", "telemetry.distro.version": __version__}),
-        instrumentation_scope=InstrumentationScope(names.SCOPE, __version__),
+        instrumentation_scope=InstrumentationScope(names.SCOPE, __version__, names.SCHEMA_URL),
         start_time=now,
         end_time=now,
     )

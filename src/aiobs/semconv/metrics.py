@@ -63,7 +63,8 @@ class Instruments:
 
     def record(self, call: Call, context: Context | None) -> None:
         """Duration always; chunk times for streams; tokens where the provider reported them."""
-        attributes = metric_attributes(call)
+        common = metric_attributes(call)
+        attributes = _with_tier(common, call)
         timed = {**attributes, names.ERROR_TYPE: clean_text(call.failure.type)} if call.failure else attributes
         seconds = call.duration_ns / 1e9
         if self._superseded is not None:
@@ -74,7 +75,7 @@ class Instruments:
         self._inference.record(seconds, timed, context)
         if self._superseded is not None:
             self._superseded.record_inference(seconds, timed, context)
-        self._record_chunks(call, attributes, context)
+        self._record_chunks(call, common, context)
         if call.response is not None and call.response.usage is not None:
             self._record_usage(call.response.usage, attributes, context)
 
@@ -116,13 +117,17 @@ class Instruments:
 
 
 def metric_attributes(call: Call) -> Attributes:
-    """Operation, provider, both models, server, service tier; ``error.type`` is added to durations only."""
+    """Operation, provider, both models, server; ``error.type`` is added to durations only."""
     attributes = start_attributes(call.operation, call.server, call.request.model)
     if call.response is not None and call.response.model:
         attributes[names.RESPONSE_MODEL] = clean_text(call.response.model)
-    if call.response is not None and call.response.service_tier:
-        attributes[names.SERVICE_TIER] = clean_text(call.response.service_tier)
     return attributes
+
+
+def _with_tier(attributes: Attributes, call: Call) -> Attributes:
+    """With the service tier, which the conventions have for everything but the times of chunks."""
+    tier = call.response.service_tier if call.response is not None else None
+    return {**attributes, names.SERVICE_TIER: clean_text(tier)} if tier else attributes
 
 
 def _shares(usage: Usage, kind: str, total: int) -> Iterator[tuple[str, int]]:

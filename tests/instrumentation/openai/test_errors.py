@@ -72,6 +72,7 @@ def test_no_connection(instrumented) -> None:
     assert (attributes["error.type"], attributes["aiobs.error.code"]) == ("openai.APIConnectionError", "CONNECTION")
 
 
+@pytest.mark.nonconforming("a call without a model")
 def test_wrong_arguments_fail_with_the_sdks_own_words(simulator: Simulator, signals) -> None:
     """44: what the SDK says about missing or unknown arguments is not ours to change."""
     client = simulator.openai()
