@@ -62,7 +62,7 @@ def clean_process(
 ) -> Iterator[None]:
     """Each test has its own working directory and environment, and leaves no session, patch, span or context behind."""
     for variable in list(os.environ):
-        if variable.startswith(("AIOBS_", "OTEL_", "LLM_OBS_", "OPENAI_")) and variable != "AIOBS_CASSETTES":
+        if variable.startswith(("AIOBS_", "OTEL_", "LLM_OBS_", "OPENAI_")):
             monkeypatch.delenv(variable)
     monkeypatch.chdir(tmp_path_factory.mktemp("cwd"))
     yield

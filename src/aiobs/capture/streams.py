@@ -35,6 +35,7 @@ class Tap:
         self.response = Response(wants_content=recording.wants_content)
         self.last_at = perf_counter_ns()
         self.chunks = 0
+        self.has_begun = False  # the provider has answered; a bare generator makes its request with its first chunk
         self.fold = partial(recording.operation.fold_chunk, self.response)
         self._shadowed: list[tuple[Any, str, Callable[..., Any]]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -49,17 +50,20 @@ class Tap:
 
     def tap_iterator(self, stream: Any) -> None:
         """Look at every chunk of an SDK stream from now on."""
+        self.has_begun = True
         stream._iterator = self.over(stream._iterator)
 
     def over(self, inner: Any) -> Tapped:
         """The SDK's iterator with this tap on it."""
         if hasattr(inner, "__anext__"):
+            self.has_begun = True
             self._loop = asyncio.get_running_loop()
             return AsyncChunks(self, inner)
         return Chunks(self, inner)
 
     def first(self, chunk: Any) -> None:
         """The first chunk went to the program."""
+        self.has_begun = True
         self.recording.first_chunk(self.last_at)
         self.fold(chunk)
 
@@ -74,7 +78,7 @@ class Tap:
         if isinstance(error, GeneratorExit):
             self.recording.abandon(self.response, self.last_at)
         else:
-            self.recording.fail(error, self.response)
+            self.recording.fail(error, self.response if self.has_begun else None)
 
     def abandon(self) -> None:
         """Closed before its end, or let go of."""

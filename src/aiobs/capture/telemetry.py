@@ -5,13 +5,15 @@ A recording keeps the Telemetry that it started with, so that reconfiguring neve
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 from opentelemetry import metrics, trace
 from opentelemetry._logs import Logger, LoggerProvider, NoOpLoggerProvider, get_logger_provider
+from opentelemetry._logs import _internal as _logs
 from opentelemetry.metrics import CallbackOptions, MeterProvider, NoOpMeterProvider, Observation
+from opentelemetry.metrics import _internal as _metrics
 from opentelemetry.trace import NoOpTracer, Tracer, TracerProvider
 
 from aiobs import guard
@@ -72,6 +74,12 @@ class Telemetry:
     hooks: tuple[Hook, ...] = ()
     sink: Sink | None = None
     tracer: Tracer = field(init=False, repr=False)
+    # The gate, worked out once: may content go to spans, to events, to the session file; may errors be told in full
+    # (messages and stack traces can quote a prompt).
+    content_on_spans: bool = field(init=False, repr=False)
+    content_on_events: bool = field(init=False, repr=False)
+    content_in_file: bool = field(init=False, repr=False)
+    describes_errors: bool = field(init=False, repr=False)
     _meters: _Cached[Instruments] = field(init=False, repr=False)
     _loggers: _Cached[Logger] = field(init=False, repr=False)
 
@@ -80,6 +88,12 @@ class Telemetry:
         object.__setattr__(self, "tracer", tracer)
         object.__setattr__(self, "_meters", _Cached())
         object.__setattr__(self, "_loggers", _Cached())
+        on_spans = self.capture is not None and self.capture.on_spans
+        on_events = self.capture is not None and self.capture.on_events
+        object.__setattr__(self, "content_on_spans", on_spans)
+        object.__setattr__(self, "content_on_events", on_events)
+        object.__setattr__(self, "content_in_file", self.capture is not CaptureContent.NO_CONTENT)
+        object.__setattr__(self, "describes_errors", on_spans or on_events)
 
     @property
     def is_idle(self) -> bool:
@@ -92,7 +106,7 @@ class Telemetry:
     @property
     def instruments(self) -> Instruments | None:
         """The instruments, or None while no MeterProvider is set."""
-        provider = self.meter_provider or metrics.get_meter_provider()
+        provider = self.meter_provider or _set_globally(_metrics, "_METER_PROVIDER", metrics.get_meter_provider)
         if provider is not self._meters.provider:
             unset = _is_unset(provider, NoOpMeterProvider)
             meter = None if unset else provider.get_meter(names.SCOPE, __version__, names.SCHEMA_URL)
@@ -106,32 +120,20 @@ class Telemetry:
     @property
     def logger(self) -> Logger | None:
         """The logger for events, or None while no LoggerProvider is set."""
-        provider = self.logger_provider or get_logger_provider()
+        provider = self.logger_provider or _set_globally(_logs, "_LOGGER_PROVIDER", get_logger_provider)
         if provider is not self._loggers.provider:
             unset = _is_unset(provider, NoOpLoggerProvider)
             logger = None if unset else provider.get_logger(names.SCOPE, __version__, names.SCHEMA_URL)
             self._loggers.remember(provider, logger)
         return self._loggers.value
 
-    @property
-    def content_on_spans(self) -> bool:
-        """The gate is open for span attributes."""
-        return self.capture is not None and self.capture.on_spans
 
-    @property
-    def content_on_events(self) -> bool:
-        """The gate is open for event attributes."""
-        return self.capture is not None and self.capture.on_events
+def _set_globally(module: Any, name: str, getter: Callable[[], Any]) -> Any:
+    """The global provider, None while there is none.
 
-    @property
-    def content_in_file(self) -> bool:
-        """The session file has content unless the user said no_content."""
-        return self.capture is not CaptureContent.NO_CONTENT
-
-    @property
-    def describes_errors(self) -> bool:
-        """Messages and stack traces of exceptions may leave: they can quote a prompt."""
-        return self.content_on_spans or self.content_on_events
+    The API's own getter reads the environment each time as long as none is set, which costs more than all of metrics.
+    """
+    return getattr(module, name) if hasattr(module, name) else getter()
 
 
 _NOWHERE = (trace.ProxyTracerProvider, trace.NoOpTracerProvider)
@@ -158,7 +160,11 @@ def _own_errors(options: CallbackOptions) -> Iterable[Observation]:
 
 def _is_unset(provider: object, noop: type) -> bool:
     """The API hands out a private proxy until the application sets a provider; its class name is all there is."""
-    return isinstance(provider, noop) or type(provider).__name__ in ("_ProxyMeterProvider", "ProxyLoggerProvider")
+    return (
+        provider is None
+        or isinstance(provider, noop)
+        or type(provider).__name__ in ("_ProxyMeterProvider", "ProxyLoggerProvider")
+    )
 
 
 _current = Telemetry()

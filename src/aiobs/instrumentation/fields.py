@@ -33,8 +33,11 @@ def items(value: Any) -> Iterable[Any]:
 
 
 def count(value: Any) -> int | None:
-    """A number of tokens; anything else (a string, a negative or huge number) is None."""
-    return value if type(value) is int and 0 <= value < 2**63 else None
+    """A number of tokens; anything else (a string, a negative number, one that JSON cannot hold exactly) is None."""
+    return value if type(value) is int and 0 <= value <= _MAX_COUNT else None
+
+
+_MAX_COUNT = 2**53 - 1  # so that no sum of counts leaves the 64 bits of an attribute
 
 
 def text(value: Any) -> str | None:

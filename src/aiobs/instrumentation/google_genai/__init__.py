@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from aiobs.capture.provider import Helper, Method, Operation, Provider, Seam
 from aiobs.errors import summarize
 from aiobs.instrumentation.google_genai import embed, generate
@@ -26,6 +28,24 @@ _TOOLS = "google.genai._extra_utils"
 _HTTP = "google.genai._api_client"
 _CONTENTS = ("model", "contents", "config")
 
+# The private methods make one request each; the public ones, and chats, call them as often as it takes.
+_GENERATE_CONTENT = Operation(
+    name="generate_content",
+    api="models.generate_content",
+    methods=(
+        Method(_MODELS, "Models._generate_content", requires=_CONTENTS),
+        Method(_MODELS, "AsyncModels._generate_content", is_async=True, requires=_CONTENTS),
+    ),
+    read_request=generate.read_request,
+    read_response=generate.read_response,
+    read_prompt=read_prompt,
+    read_choices=generate.read_choices,
+    fold_chunk=generate.fold_chunk,
+    settle=generate.settle,
+    session_request=generate.session_request,
+    session_response=generate.session_response,
+)
+
 PROVIDER = Provider(
     name="gemini",
     distribution="google-genai",
@@ -38,24 +58,14 @@ PROVIDER = Provider(
     secrets_of=secrets_of,
     model_of=lambda kwargs: bare_model(kwargs.get("model")),
     operations=(
-        # The private methods make one request each; the public ones, and chats, call them as often as it takes.
-        Operation(
-            name="generate_content",
-            api="models.generate_content",
+        _GENERATE_CONTENT,
+        replace(
+            _GENERATE_CONTENT,
             methods=(
-                Method(_MODELS, "Models._generate_content", requires=_CONTENTS),
-                Method(_MODELS, "AsyncModels._generate_content", is_async=True, requires=_CONTENTS),
                 Method(_MODELS, "Models._generate_content_stream", is_lazy=True, requires=_CONTENTS),
                 Method(_MODELS, "AsyncModels._generate_content_stream", is_async=True, requires=_CONTENTS),
             ),
-            read_request=generate.read_request,
-            read_response=generate.read_response,
-            read_prompt=read_prompt,
-            read_choices=generate.read_choices,
-            fold_chunk=generate.fold_chunk,
-            settle=generate.settle,
-            session_request=generate.session_request,
-            session_response=generate.session_response,
+            read_request=generate.read_stream_request,
         ),
         Operation(
             name="embeddings",

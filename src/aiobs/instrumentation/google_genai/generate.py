@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
@@ -47,6 +48,11 @@ def read_request(kwargs: dict[str, Any]) -> Request:
     if (output := _output_type(config)) is not None:
         params["output_type"] = output
     return Request(model=bare_model(kwargs.get("model")), params=params)
+
+
+def read_stream_request(kwargs: dict[str, Any]) -> Request:
+    """The same of a request whose answer is streamed, also if none comes."""
+    return replace(read_request(kwargs), stream=True)
 
 
 def _output_type(config: Any) -> str | None:
@@ -314,7 +320,7 @@ def session_response(call: Call) -> dict[str, Any] | None:
     if response is None:
         return None
     choices = [response.choices[index] for index in sorted(response.choices)]
-    whole = plain(field(response.native, "candidates"))
+    whole = plain(field(response.native, "candidates")) if choices else None
     record: dict[str, Any] = {
         "model": response.model,
         "text": choices[0].said("text") if choices else None,

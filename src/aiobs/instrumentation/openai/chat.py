@@ -130,9 +130,8 @@ def read_choices(result: ChatCompletion | Any) -> dict[int, Choice]:
     """What the model said, by choice."""
     choices = {}
     for position, choice in enumerate(items(getattr(result, "choices", None))):
-        index = getattr(choice, "index", None)
-        read = choices[index if type(index) is int else position] = Choice(finish_reason=choice.finish_reason)
-        _fold_message(read, choice.message)
+        read = choices[_index(choice, position)] = Choice(finish_reason=get(choice, "finish_reason"))
+        _fold_message(read, get(choice, "message"))
     return choices
 
 
@@ -141,12 +140,15 @@ def read_choices(result: ChatCompletion | Any) -> dict[int, Choice]:
 
 def fold_chunk(response: Response, chunk: ChatCompletionChunk | Any) -> None:
     """Add one chunk; the common one, a piece of text of choice 0 and nothing else, takes the short way."""
-    choices = chunk.choices
-    if choices and chunk.usage is None and len(choices) == 1:
-        choice = choices[0]
-        known = response.choices.get(choice.index) if choice.finish_reason is None else None
-        if known is not None and (not response.wants_content or _is_text(known, choice.delta)):
-            return
+    try:
+        choices = chunk.choices
+        if choices and chunk.usage is None and len(choices) == 1:
+            choice = choices[0]
+            known = response.choices.get(choice.index) if choice.finish_reason is None else None
+            if known is not None and (not response.wants_content or _is_text(known, choice.delta)):
+                return
+    except (AttributeError, TypeError):  # not the types that the API has: the long way looks at each
+        pass
     _fold_other(response, chunk)
 
 
@@ -166,10 +168,15 @@ def _fold_other(response: Response, chunk: Any) -> None:
     if (usage := _usage(getattr(chunk, "usage", None))) is not None:
         response.usage = usage
     for position, choice in enumerate(items(getattr(chunk, "choices", None))):
-        index = getattr(choice, "index", None)
-        known = response.choices.setdefault(index if type(index) is int else position, Choice())
-        known.finish_reason = getattr(choice, "finish_reason", None) or known.finish_reason
-        _fold_message(known, getattr(choice, "delta", None))
+        known = response.choices.setdefault(_index(choice, position), Choice())
+        known.finish_reason = get(choice, "finish_reason") or known.finish_reason
+        _fold_message(known, get(choice, "delta"))
+
+
+def _index(choice: Any, position: int) -> int:
+    """Which choice this is, as the server says, else by its place."""
+    index = get(choice, "index")
+    return index if type(index) is int else position
 
 
 def _fold_message(choice: Choice, message: Any) -> None:
@@ -177,7 +184,7 @@ def _fold_message(choice: Choice, message: Any) -> None:
     fields = fields_of(message)
     # Two names for one thing; some servers send both. Models reason before they speak.
     _say(choice, "reasoning", fields.get("reasoning_content") or fields.get("reasoning"))
-    _say(choice, "text", fields.get("content"))
+    _say_content(choice, fields.get("content"))
     _say(choice, "refusal", fields.get("refusal"))
     for position, call in enumerate(items(fields.get("tool_calls"))):
         _fold_tool_call(choice, call, position)
@@ -190,6 +197,15 @@ def _fold_message(choice: Choice, message: Any) -> None:
 def _say(choice: Choice, kind: str, fragment: Any) -> None:
     if type(fragment) is str:
         choice.say(kind, fragment)
+
+
+def _say_content(choice: Choice, content: Any) -> None:
+    """Text; Mistral's models that reason send a list of texts and of thoughts, which are lists of texts."""
+    _say(choice, "text", content)
+    for part in items(content):
+        _say(choice, "text", get(part, "text"))
+        for thought in items(get(part, "thinking")):
+            _say(choice, "reasoning", get(thought, "text"))
 
 
 def _fold_tool_call(choice: Choice, call: Any, position: int) -> None:

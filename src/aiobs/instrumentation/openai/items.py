@@ -29,7 +29,7 @@ def fold_item(choice: Choice, item: Any) -> None:
         for part in (*items(get(item, "summary")), *items(get(item, "content"))):
             _say(choice, "reasoning", part)
     elif kind in ("function_call", "custom_tool_call"):
-        call = choice.call(get(item, "id") or get(item, "call_id"))
+        call = choice.call(text(get(item, "id")) or text(get(item, "call_id")) or len(choice.calls))
         call.id, call.name = text(get(item, "call_id")), str(get(item, "name") or "")
         call.type = "function" if kind == "function_call" else "custom"
         arguments = get(item, "arguments") if kind == "function_call" else get(item, "input")

@@ -130,8 +130,8 @@ def read_choices(result: NativeResponse | Any) -> dict[int, Choice]:
 
 def fold_chunk(response: Response, chunk: ResponseStreamEvent | Any) -> None:
     """Add one event; a piece of something, the common one, takes the short way."""
-    kind = get(chunk, "type")
-    read = _DELTAS.get(kind)
+    kind = text(get(chunk, "type"))
+    read = _DELTAS.get(kind or "")
     if read is not None:
         if response.wants_content:
             read(response.choices.setdefault(0, Choice()), chunk)
@@ -158,7 +158,7 @@ def _say(kind: str) -> Any:
 def _argue(choice: Choice, event: Any) -> None:
     delta = get(event, "delta")
     if isinstance(delta, str):
-        choice.call(get(event, "item_id")).arguments.append(delta)
+        choice.call(text(get(event, "item_id"))).arguments.append(delta)
 
 
 _DELTAS = {
@@ -179,7 +179,7 @@ _SPOKEN = ("message", "reasoning", *_CALLS)
 def _fold_added(choice: Choice, item: Any) -> None:
     """A call begins: its pieces name it by its item's id."""
     if get(item, "type") in _CALLS:
-        call = choice.call(get(item, "id"))
+        call = choice.call(text(get(item, "id")))
         call.id, call.name, call.type = text(get(item, "call_id")), str(get(item, "name") or ""), _call_type(item)
 
 
