@@ -35,7 +35,7 @@ class Tap:
         self.response = Response(wants_content=recording.wants_content)
         self.last_at = perf_counter_ns()
         self.chunks = 0
-        self.has_begun = False  # the provider has answered; a bare generator makes its request with its first chunk
+        self._is_open = False
         self.fold = partial(recording.operation.fold_chunk, self.response)
         self._shadowed: list[tuple[Any, str, Callable[..., Any]]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -48,22 +48,26 @@ class Tap:
         """The event loop that the async stream was opened in is closed."""
         return self._loop is not None and self._loop.is_closed()
 
+    @property
+    def has_begun(self) -> bool:
+        """The provider has answered; a bare generator makes its request with its first chunk."""
+        return self._is_open or self.chunks > 0 or self.recording.call.status_code is not None
+
     def tap_iterator(self, stream: Any) -> None:
         """Look at every chunk of an SDK stream from now on."""
-        self.has_begun = True
+        self._is_open = True
         stream._iterator = self.over(stream._iterator)
 
     def over(self, inner: Any) -> Tapped:
         """The SDK's iterator with this tap on it."""
         if hasattr(inner, "__anext__"):
-            self.has_begun = True
+            self._is_open = True
             self._loop = asyncio.get_running_loop()
             return AsyncChunks(self, inner)
         return Chunks(self, inner)
 
     def first(self, chunk: Any) -> None:
         """The first chunk went to the program."""
-        self.has_begun = True
         self.recording.first_chunk(self.last_at)
         self.fold(chunk)
 

@@ -19,7 +19,7 @@ from aiobs.instrumentation.google_genai.functions import (
     run_function,
     run_mcp_tool,
 )
-from aiobs.instrumentation.google_genai.transport import note_attempt
+from aiobs.instrumentation.google_genai.transport import note_attempt, note_attempt_async
 from aiobs.instrumentation.otel import ProviderInstrumentor
 
 _MODELS = "google.genai.models"
@@ -170,11 +170,14 @@ PROVIDER = Provider(
         Seam(
             name="retries",
             api="aiobs.retry.count",
-            methods=(
-                Method(_HTTP, "BaseApiClient._request_once"),
-                Method(_HTTP, "BaseApiClient._async_request_once", is_async=True),
-            ),
+            methods=(Method(_HTTP, "BaseApiClient._request_once"),),
             drive=note_attempt,
+        ),
+        Seam(
+            name="retries",
+            api="aiobs.retry.count",
+            methods=(Method(_HTTP, "BaseApiClient._async_request_once", is_async=True),),
+            drive=note_attempt_async,
         ),
     ),
 )
