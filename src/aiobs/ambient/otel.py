@@ -9,6 +9,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from aiobs.ambient.labels import environment_labels, system_labels
 from aiobs.ambient.session import current_session, keep_with_span
 from aiobs.guard import guarded
+from aiobs.semconv.attributes import put_attributes
 
 
 class StampingProcessor(SpanProcessor):
@@ -29,7 +30,7 @@ class StampingProcessor(SpanProcessor):
         attributes = session.attributes
         if span.attributes and "session.id" in span.attributes:
             attributes = {key: value for key, value in attributes.items() if key != "session.id"}
-        span.set_attributes(attributes)
+        put_attributes(span, attributes)
         keep_with_span(span, session)
 
     def on_end(self, span: ReadableSpan) -> None:

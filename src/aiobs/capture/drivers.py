@@ -26,6 +26,9 @@ from aiobs.guard import guarded
 Args = tuple[Any, ...]
 Kwargs = dict[str, Any]
 
+_ABOVE = 3
+"""Frames between ``find_callsite`` and whoever called the SDK's method: the guard, a driver, the patch."""
+
 
 def call_sync(
     provider: Provider, operation: Operation, wrapped: Callable[..., Any], instance: Any, args: Args, kwargs: Kwargs
@@ -33,7 +36,7 @@ def call_sync(
     """Call a sync SDK method; its result, or its exception, is handed on untouched."""
     if current().is_idle:
         return wrapped(*args, **kwargs)
-    recording = _begin(provider, operation, instance, kwargs, guarded(find_callsite, 1, provider.own_packages))
+    recording = _begin(provider, operation, instance, kwargs, guarded(find_callsite, _ABOVE, provider.own_packages))
     if recording is None:
         return wrapped(*args, **kwargs)
     kwargs = _admit(recording, kwargs)
@@ -55,7 +58,7 @@ def call_async(
     if current().is_idle:
         awaitable: Coroutine[Any, Any, Any] = wrapped(*args, **kwargs)
         return awaitable
-    callsite = guarded(find_callsite, 1, provider.own_packages)
+    callsite = guarded(find_callsite, _ABOVE, provider.own_packages)
     return _run(provider, operation, wrapped, instance, args, kwargs, callsite)
 
 
@@ -141,7 +144,7 @@ def help_async(
     """A coroutine for an async helper; the callsite is read now, as it may be awaited in a task of its own."""
     if current().is_idle:
         return wrapped(*args, **kwargs)
-    site = guarded(find_callsite, 1, provider.own_packages)
+    site = guarded(find_callsite, _ABOVE, provider.own_packages)
     return wrappers.coroutine(wrapped, partial(_begin_helper, provider, helper, instance, site))(*args, **kwargs)
 
 

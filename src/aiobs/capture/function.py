@@ -25,7 +25,8 @@ from aiobs.capture.suppression import is_suppressed
 from aiobs.errors import exception_text, public_name, scrub
 from aiobs.guard import guarded
 from aiobs.semconv import names
-from aiobs.semconv.encode import Attributes
+from aiobs.semconv.attributes import put_attributes
+from aiobs.semconv.encode import Attributes, callsite_attributes
 from aiobs.semconv.serialise import clean_text, to_json
 
 
@@ -146,7 +147,9 @@ class FunctionRecording:
         end_span(self.span, self._started_ns + duration, self._parent, self.telemetry.sink, self.session, self.call)
 
     def _write(self, attributes: Attributes) -> None:
-        call = self.call
+        call, callsite = self.call, self.target.callsite
+        if callsite is not None:
+            attributes.update(callsite_attributes(callsite))
         if call is not None and self.telemetry.content_on_spans:
             given, returned = self.target.content
             if call.kwargs is not None:
@@ -156,7 +159,7 @@ class FunctionRecording:
             if self.target.capture_result and names.ERROR_TYPE not in attributes:
                 attributes[returned] = to_json(call.result if self.target.tool is None else _as_object(call.result))
         if attributes:
-            self.span.set_attributes(attributes)
+            put_attributes(self.span, attributes)
 
     def _record_tool(self, duration: int, error_type: Any) -> None:
         instruments = self.telemetry.instruments

@@ -19,7 +19,6 @@ from aiobs.capture.function import FunctionRecording, Target, start
 from aiobs.capture.wrappers import observed
 from aiobs.errors import ConfigurationError
 from aiobs.guard import guarded
-from aiobs.semconv.encode import callsite_attributes
 from aiobs.semconv.serialise import attribute_value, clean_text
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -164,7 +163,7 @@ def _function_target(function: Callable[..., Any], name: str | None, options: di
         api=f"{module}.{qualname}",
         module=module,
         callsite=callsite,
-        attributes=callsite_attributes(callsite) if callsite else {},
+        attributes={},
         parameters=parameters,
         is_method=bool(scope) and not scope.endswith("<locals>") and parameters[:1] in (("self",), ("cls",)),
         **options,

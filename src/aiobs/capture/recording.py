@@ -26,6 +26,7 @@ from aiobs.capture.suppression import is_suppressed
 from aiobs.errors import scrub, stack_trace
 from aiobs.guard import guarded
 from aiobs.semconv import names
+from aiobs.semconv.attributes import put_attributes
 from aiobs.semconv.content import Content, content_of
 from aiobs.semconv.encode import Attributes, end_attributes, exception_attributes, span_name, start_attributes
 from aiobs.semconv.metrics import INFERENCE
@@ -81,7 +82,8 @@ def _start_span(
         context,
         SpanKind.CLIENT,
         start_attributes(operation, server, model),
-        start_time=started_ns,
+        (),
+        started_ns,
     )
 
 
@@ -271,7 +273,7 @@ class Recording:
         if self.span.is_recording():
             attributes = guarded(self._span_attributes) or {}
             said = guarded(content.texts) if content is not None and self.telemetry.content_on_spans else None
-            guarded(self.span.set_attributes, {**attributes, **said} if said else attributes)
+            guarded(put_attributes, self.span, {**attributes, **said} if said else attributes)
             if call.failure is not None:
                 guarded(self._set_status)
         guarded(self._emit_events, attributes, content)

@@ -98,8 +98,8 @@ class Telemetry:
     @property
     def is_idle(self) -> bool:
         """Nobody would get anything: no session file, no hook, no provider of traces or metrics."""
-        provider = self.tracer_provider or trace.get_tracer_provider()
-        if not isinstance(provider, _NOWHERE) and not isinstance(self.tracer, NoOpTracer):
+        provider = self.tracer_provider or _set_globally(trace, "_TRACER_PROVIDER", trace.get_tracer_provider)
+        if provider is not None and not isinstance(provider, _NOWHERE) and not isinstance(self.tracer, NoOpTracer):
             return False
         return self.sink is None and not self.hooks and self.instruments is None
 
@@ -133,7 +133,10 @@ def _set_globally(module: Any, name: str, getter: Callable[[], Any]) -> Any:
 
     The API's own getter reads the environment each time as long as none is set, which costs more than all of metrics.
     """
-    return getattr(module, name) if hasattr(module, name) else getter()
+    try:
+        return getattr(module, name)
+    except AttributeError:
+        return getter()
 
 
 _NOWHERE = (trace.ProxyTracerProvider, trace.NoOpTracerProvider)

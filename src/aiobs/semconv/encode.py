@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
@@ -21,6 +22,7 @@ from aiobs.semconv.serialise import clean_text
 Attributes = dict[str, AttributeValue]
 
 
+@lru_cache(maxsize=1024)
 def span_name(operation: str, model: str | None) -> str:
     """``{operation} {model}``, or the operation alone when the model is unknown."""
     return f"{operation} {clean_text(model)}" if model else operation
@@ -28,6 +30,11 @@ def span_name(operation: str, model: str | None) -> str:
 
 def start_attributes(operation: str, server: Server, model: str | None) -> Attributes:
     """What samplers need, set when the span starts."""
+    return _start_attributes(operation, server, model).copy()
+
+
+@lru_cache(maxsize=1024)
+def _start_attributes(operation: str, server: Server, model: str | None) -> Attributes:
     attributes: Attributes = {names.OPERATION: operation, names.PROVIDER: server.provider}
     if model:
         attributes[names.REQUEST_MODEL] = clean_text(model)
@@ -71,8 +78,9 @@ def helper_attributes(call: Call) -> Attributes:
     return attributes
 
 
+@lru_cache(maxsize=4096)
 def callsite_attributes(callsite: Callsite) -> Attributes:
-    """``code.*`` of the line that made the call."""
+    """``code.*`` of a line that makes calls. Remembered: not to be changed."""
     return {
         names.CODE_FILE: clean_text(callsite.file),
         names.CODE_LINE: callsite.line,
@@ -81,13 +89,17 @@ def callsite_attributes(callsite: Callsite) -> Attributes:
 
 
 def _double(value: Any) -> float | None:
+    if type(value) is float and math.isfinite(value):
+        return value
     usable = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     return float(value) if usable else None
 
 
 def _int(value: Any) -> int | None:
-    usable = isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
-    return value if usable else None
+    return value if type(value) is int and _SMALLEST <= value <= _LARGEST else None
+
+
+_SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 
 
 def _count_above_one(value: Any) -> int | None:
@@ -147,9 +159,9 @@ def _write_response(call: Call, attributes: Attributes) -> None:
     response = call.response
     if response is None:
         return
-    for key, value in zip(_IDENTITY_NAMES, _identity(response), strict=True):
-        if value and type(value) is str:
-            attributes[key] = clean_text(value)
+    for key, value in zip(_IDENTITY_NAMES, _identity(response)):  # noqa: B905  # as many, side by side; a keyword costs
+        if value:
+            attributes[key] = value if value.isascii() else clean_text(value)
     if response.finish_reasons:
         attributes[names.FINISH_REASONS] = tuple(map(finish_reason, response.finish_reasons))
     if response.conversation is not None:
@@ -176,7 +188,7 @@ def finish_reason(reason: Any) -> str:
 
 
 def _write_usage(usage: Usage, attributes: Attributes) -> None:
-    for key, value in zip(_USAGE_NAMES, _counts(usage), strict=True):
+    for key, value in zip(_USAGE_NAMES, _counts(usage)):  # noqa: B905  # as many, side by side; a keyword costs
         if value is not None:
             attributes[key] = value
     for share, value in usage.split.items():

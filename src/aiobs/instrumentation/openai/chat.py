@@ -40,9 +40,9 @@ def read_request(kwargs: dict[str, Any]) -> Request:
     extra = kwargs.get("extra_body")
     given = {**kwargs, **extra} if isinstance(extra, dict) else kwargs
     params: dict[str, Any] = {"api_type": "chat_completions"}
-    for key, value in given.items():
-        if value is not None and (name := _PARAMETERS.get(key)):
-            params[name] = value
+    for key in given:
+        if key in _PARAMETERS and (value := given[key]) is not None:
+            params[_PARAMETERS[key]] = value
     if (output := _output_type(given)) is not None:
         params["output_type"] = output
     if (tier := given.get("service_tier")) != "auto":
@@ -81,7 +81,7 @@ def read_response(result: ChatCompletion | Any) -> Response:
         finish_reasons=[get(choice, "finish_reason") for choice in choices],
         service_tier=text(fields.get("service_tier")),
         system_fingerprint=text(fields.get("system_fingerprint")),
-        request_id=getattr(result, "_request_id", None),
+        request_id=text(getattr(result, "_request_id", None)),
         failure=None if choices else _error_in_answer(fields.get("error")),
         native=result,
     )
@@ -106,21 +106,25 @@ def _usage(usage: CompletionUsage | Any) -> Usage | None:
     counts = fields_of(usage)
     prompt = fields_of(counts.get("prompt_tokens_details"))
     completion = fields_of(counts.get("completion_tokens_details"))
-    split = {}
-    for name, modality in _MODALITIES:
-        if (tokens := count(prompt.get(name))) is not None:
-            split[modality, "input"] = tokens
-        if (tokens := count(completion.get(name))) is not None:
-            split[modality, "output"] = tokens
     return Usage(
         count(counts.get("prompt_tokens")),
         count(counts.get("completion_tokens")),
         count(prompt.get("cached_tokens")),
         count(prompt.get("cache_write_tokens")),
         count(completion.get("reasoning_tokens")),
-        split,
+        _split(prompt, completion) if prompt or completion else {},
         usage,
     )
+
+
+def _split(prompt: Mapping[str, Any], completion: Mapping[str, Any]) -> dict[tuple[str, str], int]:
+    """Tokens by modality, where the provider says."""
+    return {
+        (modality, kind): tokens
+        for details, kind in ((prompt, "input"), (completion, "output"))
+        for name, modality in _MODALITIES
+        if (given := details.get(name)) is not None and (tokens := count(given)) is not None
+    }
 
 
 _MODALITIES = (("text_tokens", "text"), ("image_tokens", "image"), ("audio_tokens", "audio"))

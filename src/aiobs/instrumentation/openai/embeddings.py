@@ -35,7 +35,7 @@ def read_response(result: CreateEmbeddingResponse | Any) -> Response:
     return Response(
         model=text(fields.get("model")),
         usage=None if tokens is None else Usage(input=tokens, native={"prompt_tokens": tokens}),
-        request_id=getattr(result, "_request_id", None),
+        request_id=text(getattr(result, "_request_id", None)),
         native=result,
     )
 

@@ -65,7 +65,7 @@ def _output_type(given: dict[str, Any]) -> str | None:
 
 def read_response(result: NativeResponse | Any) -> Response:
     """Ids, usage and why it ended. A body that was no JSON comes as ``str`` and has none of them."""
-    response = Response(request_id=getattr(result, "_request_id", None))
+    response = Response(request_id=text(getattr(result, "_request_id", None)))
     _read(response, result)
     return response
 

@@ -21,7 +21,7 @@ def note_retry(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...]
 
 def note_response(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Keep the status of the answer."""
-    guarded(_keep_status, instance, kwargs.get("response"))
+    guarded(_keep_status, instance, kwargs)
     return wrapped(*args, **kwargs)
 
 
@@ -30,7 +30,7 @@ def _count_retry(client: Any) -> None:
         recording.call.attempts = max(1, recording.call.attempts) + 1
 
 
-def _keep_status(client: Any, response: Any) -> None:
-    status = getattr(response, "status_code", None)
-    if type(status) is int and (recording := active(client)) is not None:
-        recording.call.status_code = status
+def _keep_status(client: Any, kwargs: dict[str, Any]) -> None:
+    if (recording := active(client)) is not None:
+        status = getattr(kwargs.get("response"), "status_code", None)
+        recording.call.status_code = status if type(status) is int else None
