@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from openai.resources.chat.completions import Completions
 from opentelemetry.context import Context
 from opentelemetry.trace import set_span_in_context
 
@@ -69,6 +70,15 @@ def test_no_key_is_needed_and_none_is_used(monkeypatch, caplog) -> None:
     assert len(export()["function_events"]) == 1
     assert "ignored" in caplog.text
     assert "secret-key" not in caplog.text
+
+
+def test_reset_puts_the_methods_back() -> None:
+    """S1-33: observe() wraps the SDK's method, reset() restores the very function that was there."""
+    original = Completions.__dict__["create"]
+    observer.observe()
+    assert Completions.__dict__["create"] is not original
+    observer.reset()
+    assert Completions.__dict__["create"] is original
 
 
 def test_calls_outside_a_session_are_spans_only(simulator: Simulator, signals) -> None:

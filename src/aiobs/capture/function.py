@@ -27,7 +27,7 @@ from aiobs.guard import guarded
 from aiobs.semconv import names
 from aiobs.semconv.attributes import put_attributes
 from aiobs.semconv.encode import Attributes, callsite_attributes
-from aiobs.semconv.serialise import clean_text, to_json
+from aiobs.semconv.serialise import clean_text, plain_to_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +153,11 @@ class FunctionRecording:
         if call is not None and self.telemetry.content_on_spans:
             given, returned = self.target.content
             if call.kwargs is not None:
-                attributes[given] = to_json(
-                    call.kwargs if call.args is None else {"args": call.args, "kwargs": call.kwargs}
-                )
+                passed = call.kwargs if call.args is None else {"args": call.args, "kwargs": call.kwargs}
+                attributes[given] = plain_to_json(passed)
             if self.target.capture_result and names.ERROR_TYPE not in attributes:
-                attributes[returned] = to_json(call.result if self.target.tool is None else _as_object(call.result))
+                result = call.result if self.target.tool is None else _as_object(call.result)
+                attributes[returned] = plain_to_json(result)
         if attributes:
             put_attributes(self.span, attributes)
 

@@ -9,13 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from pydantic_core import PydanticSerializationError
-from pydantic_core import to_json as fast_to_json
-
 from aiobs.call import Choice, Message, Part, Prompt, Tool
 from aiobs.semconv import names
 from aiobs.semconv.encode import Attributes, output_messages
-from aiobs.semconv.serialise import clean_text, to_json, to_jsonable, truncate
+from aiobs.semconv.serialise import clean_text, plain_to_json, to_json, to_jsonable, truncate
 from aiobs.settings import Limits
 
 SMALLEST_CUT = 1024
@@ -32,7 +29,7 @@ class Content(NamedTuple):
 
     def texts(self) -> Attributes:
         """As span attributes: one JSON text each; empty lists are left out."""
-        return {**{key: _json(value) for key, value in self._items()}, **self.variables}
+        return {**{key: plain_to_json(value) for key, value in self._items()}, **self.variables}
 
     def values(self) -> dict[str, Any]:
         """As event attributes: plain values; empty lists are left out."""
@@ -46,18 +43,6 @@ class Content(NamedTuple):
             (names.TOOL_DEFINITIONS, self.tools),
         )
         return ((key, value) for key, value in pairs if value)
-
-
-def _json(value: Any) -> str:
-    """What readers build is text almost always: one call does it. What that call refuses goes the careful way."""
-    try:
-        return fast_to_json(value, inf_nan_mode="strings", fallback=_refuse).decode()
-    except (PydanticSerializationError, TypeError, ValueError, RecursionError):
-        return to_json(value)
-
-
-def _refuse(value: Any) -> Any:
-    raise TypeError(type(value).__name__)
 
 
 def content_of(prompt: Prompt, choices: Sequence[Choice], limits: Limits) -> Content:

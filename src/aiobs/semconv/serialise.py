@@ -22,6 +22,7 @@ from typing import Any
 from uuid import UUID
 
 from opentelemetry.util.types import AttributeValue
+from pydantic_core import PydanticSerializationError
 from pydantic_core import to_json as _to_json
 
 MAX_DEPTH = 64
@@ -42,6 +43,21 @@ def to_json(value: Any) -> str:
         return _to_json(_Walk(cleans=False).value(value, 0), inf_nan_mode="strings").decode()
     except Exception:  # lone surrogates mostly; but the value is the program's, and it may be changing right now
         return _carefully(value)
+
+
+def plain_to_json(value: Any) -> str:
+    """The same of what is made of plain dicts, lists, text and numbers almost always: one call does it.
+
+    What that call refuses goes the careful way.
+    """
+    try:
+        return _to_json(value, inf_nan_mode="strings", fallback=_refuse).decode()
+    except (PydanticSerializationError, TypeError, ValueError, RecursionError):
+        return to_json(value)
+
+
+def _refuse(value: Any) -> Any:
+    raise TypeError(type(value).__name__)
 
 
 def _carefully(value: Any) -> str:

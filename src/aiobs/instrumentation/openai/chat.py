@@ -43,9 +43,9 @@ def read_request(kwargs: dict[str, Any]) -> Request:
     for key in given:
         if key in _PARAMETERS and (value := given[key]) is not None:
             params[_PARAMETERS[key]] = value
-    if (output := _output_type(given)) is not None:
+    if ("modalities" in given or "response_format" in given) and (output := _output_type(given)) is not None:
         params["output_type"] = output
-    if (tier := given.get("service_tier")) != "auto":
+    if (tier := given.get("service_tier")) is not None and tier != "auto":
         params["service_tier"] = tier
     model = given.get("model")
     return Request(
@@ -119,12 +119,13 @@ def _usage(usage: CompletionUsage | Any) -> Usage | None:
 
 def _split(prompt: Mapping[str, Any], completion: Mapping[str, Any]) -> dict[tuple[str, str], int]:
     """Tokens by modality, where the provider says."""
-    return {
-        (modality, kind): tokens
-        for details, kind in ((prompt, "input"), (completion, "output"))
-        for name, modality in _MODALITIES
-        if (given := details.get(name)) is not None and (tokens := count(given)) is not None
-    }
+    split = {}
+    for name, modality in _MODALITIES:
+        if (given := prompt.get(name)) is not None and (tokens := count(given)) is not None:
+            split[modality, "input"] = tokens
+        if (given := completion.get(name)) is not None and (tokens := count(given)) is not None:
+            split[modality, "output"] = tokens
+    return split
 
 
 _MODALITIES = (("text_tokens", "text"), ("image_tokens", "image"), ("audio_tokens", "audio"))
