@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiobs.call import Call, Choice, Prompt, Request, Response, Usage
 from aiobs.instrumentation.fields import count, fields_of, get, items, text
+from aiobs.instrumentation.openai.requests import as_sent
 from aiobs.instrumentation.records import embeddings_record
 
 if TYPE_CHECKING:
@@ -18,8 +19,7 @@ _FILE_FIELDS = ("model", "input", "encoding_format", "dimensions", "user")
 
 def read_request(kwargs: dict[str, Any]) -> Request:
     """Model, dimensions and the encoding asked for; ``extra_body`` overrides them, as it does on the wire."""
-    extra = kwargs.get("extra_body")
-    given = {**kwargs, **extra} if isinstance(extra, dict) else kwargs
+    given = as_sent(kwargs)
     params = {
         name: value
         for key, name in (("dimensions", "dimensions"), ("encoding_format", "encoding_formats"))

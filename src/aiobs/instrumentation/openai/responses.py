@@ -12,6 +12,7 @@ from aiobs.call import Call, Choice, Failure, Request, Response, Usage
 from aiobs.errors import answered_error
 from aiobs.instrumentation.fields import count, fields_of, get, items, text
 from aiobs.instrumentation.openai.items import fold_item
+from aiobs.instrumentation.openai.requests import as_sent
 from aiobs.instrumentation.records import usage_record
 
 if TYPE_CHECKING:
@@ -32,8 +33,7 @@ _FILE_FIELDS = ("model", "input", "instructions", "temperature", "max_output_tok
 
 def read_request(kwargs: dict[str, Any]) -> Request:
     """Model and parameters; ``extra_body`` overrides them, as it does on the wire."""
-    extra = kwargs.get("extra_body")
-    given = {**kwargs, **extra} if isinstance(extra, dict) else kwargs
+    given = as_sent(kwargs)
     params: dict[str, Any] = {"api_type": "responses"}
     for key, name in _PARAMETERS.items():
         if (value := given.get(key)) is not None:
