@@ -68,6 +68,7 @@ PROVIDER = Provider(
             fold_chunk=responses.fold_chunk,
             session_request=responses.session_request,
             session_response=responses.session_response,
+            settle=responses.settle,
         ),
         Operation(
             name="embeddings",

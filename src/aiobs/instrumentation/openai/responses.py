@@ -194,13 +194,20 @@ def _fold_done(choice: Choice, item: Any) -> None:
 
 
 def _fold_answer(response: Response, answer: Any) -> None:
-    """The answer as it stands; the last one has everything in it, which counts more than the pieces."""
+    """The answer as it stands."""
     _read(response, answer)
     choice = response.choices.setdefault(0, Choice())
     if response.finish_reasons:
         choice.finish_reason = response.finish_reasons[0]
-        if response.wants_content and (whole := read_choices(answer).get(0)) is not None:
-            choice.parts, choice.calls = whole.parts, whole.calls
+
+
+def settle(response: Response) -> None:
+    """An answer that came to its end has everything in it, which counts more than the pieces."""
+    if not (response.wants_content and response.finish_reasons):
+        return
+    if (whole := read_choices(response.native).get(0)) is not None:
+        choice = response.choices.setdefault(0, Choice())
+        choice.parts, choice.calls = whole.parts, whole.calls
 
 
 # Session file
