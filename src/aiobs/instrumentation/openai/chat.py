@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiobs.call import Call, Choice, Failure, Request, Response, ToolCall, Usage
 from aiobs.errors import answered_error
-from aiobs.instrumentation.fields import count, fields_of, get, items, text
+from aiobs.instrumentation.fields import count, fields_of, get, items, text, unread
 from aiobs.instrumentation.openai.media import audio_part
 from aiobs.instrumentation.openai.requests import as_sent
 
@@ -251,8 +251,7 @@ def session_request(call: Call) -> dict[str, Any]:
 
 
 def _unread(messages: Any) -> dict[str, str]:
-    kind = type(messages).__name__
-    return {"role": "unknown", "content": f"<{kind}: not recorded, reading it would have emptied it>"}
+    return {"role": "unknown", "content": unread(messages)}
 
 
 def session_response(call: Call) -> dict[str, Any] | None:

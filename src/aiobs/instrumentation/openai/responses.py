@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiobs.call import Call, Choice, Failure, Request, Response, Usage
 from aiobs.errors import answered_error
-from aiobs.instrumentation.fields import count, fields_of, get, items, text
+from aiobs.instrumentation.fields import count, fields_of, get, items, text, unread
 from aiobs.instrumentation.openai.items import fold_item
 from aiobs.instrumentation.openai.requests import as_sent
 from aiobs.instrumentation.records import usage_record
@@ -222,7 +222,7 @@ def session_request(call: Call) -> dict[str, Any]:
     return {
         **{key: given.get(key) for key in _FILE_FIELDS},
         "model": call.request.model,
-        "input": said if readable else f"<{type(said).__name__}: not recorded, reading it would have emptied it>",
+        "input": said if readable else unread(said),
         "other": other,
     }
 
