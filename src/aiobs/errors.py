@@ -127,7 +127,7 @@ def summarize(error: BaseException) -> Failure:
         _by_detail(error)
         or _BY_PROVIDER_CODE.get(provider_code or "")
         or _BY_PROVIDER_CODE.get(_text(error, "type") or "")
-        or _by_status(status)
+        or _by_status(status if status is not None else _status_in(provider_code))
         or _by_message(error)
         or _by_class(error)
     )
@@ -144,13 +144,10 @@ def summarize(error: BaseException) -> Failure:
 
 
 def answered_error(code: object, message: object) -> Failure:
-    """An error that a provider put into a successful answer; its code counts only if it is a word.
-
-    Some give the HTTP status that they would have answered as the code.
-    """
-    word = code if isinstance(code, str) and _WORD.fullmatch(code) else "error"
-    status = code if type(code) is int else None
-    known = _BY_PROVIDER_CODE.get(word) or _by_status(status) or "PROVIDER_ERROR"
+    """An error that a provider put into a successful answer; its code counts only if it is a word or a number."""
+    given = str(code) if type(code) is int else code
+    word = given if isinstance(given, str) and _WORD.fullmatch(given) else "error"
+    known = _BY_PROVIDER_CODE.get(word) or _by_status(_status_in(word)) or "PROVIDER_ERROR"
     return Failure(
         type=word,
         code=known,
@@ -213,6 +210,14 @@ def _by_status(status: int | None) -> str | None:
     if status >= 500:
         return "PROVIDER_ERROR"
     return "BAD_REQUEST" if status >= 400 else None
+
+
+def _status_in(code: str | None) -> int | None:
+    """Some servers give the HTTP status as the code, where it is too late for a status."""
+    return int(code) if code and _STATUS.fullmatch(code) else None
+
+
+_STATUS = re.compile(r"[45]\d\d", re.ASCII)
 
 
 def _by_class(error: BaseException) -> str:
