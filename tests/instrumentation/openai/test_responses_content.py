@@ -310,3 +310,19 @@ def test_nothing_of_it_without_being_asked_for(simulator: Simulator, signals: In
     (event,) = file_events()
     assert len(event["request"]["input"]) == len(given)
     assert event["request"]["input"][3]["content"][1]["image_url"] == LEFT_OUT
+
+
+def test_credentials_of_a_servers_tool(simulator: Simulator) -> None:
+    """Promise 3: what a tool's server is told to be let in is not in the file, however it is told."""
+    observer.observe(capture_content="span_and_event")
+    tool = {
+        "type": "mcp", "server_label": "shop", "server_url": "https://ann:SECRET1@example.com/mcp",
+        "authorization": "SECRET2", "headers": {"X-Anything": "SECRET3"},
+    }  # fmt: skip
+    simulator.openai().responses.create(model="m", input="x", tools=[tool])
+    assert simulator.requests[0].json["tools"] == [tool]
+    (event,) = file_events()
+    assert event["request"]["other"]["tools"] == [
+        {"type": "mcp", "server_label": "shop", "server_url": "https://[REDACTED]@example.com/mcp",
+         "authorization": "[REDACTED]", "headers": {"X-Anything": "[REDACTED]"}}
+    ]  # fmt: skip
