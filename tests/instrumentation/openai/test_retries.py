@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import httpx2
 import openai
 import pytest
 
@@ -149,9 +150,7 @@ async def test_tasks_do_not_mix(simulator: Simulator, instrumented: InMemoryTele
 
 
 def test_a_call_inside_a_hook_of_the_client_counts_for_itself(simulator: Simulator, instrumented) -> None:
-    """A request hook that makes a call with another client: its retries are not the outer call's."""
-    import httpx2
-
+    """A request hook that calls with another client, recorded or not: the retries are not the outer call's."""
     inner = simulator.openai(max_retries=2)
     asked: list[bool] = []
 
@@ -160,10 +159,14 @@ def test_a_call_inside_a_hook_of_the_client_counts_for_itself(simulator: Simulat
             asked.append(True)
             fail(simulator, 500)
             inner.embeddings.create(model="inner", input="x")
+            fail(simulator, 500, 500)
+            simulator.raw(b'{"object": "list", "data": []}', 201)
+            inner.models.list()
+            simulator.reply("x")
 
-    outer = simulator.openai(max_retries=2, http_client=httpx2.Client(event_hooks={"request": [hook]}))
-    outer.responses.create(model="outer", input="x")
-    assert {span.name: (span.attributes or {}).get("aiobs.retry.count") for span in instrumented.spans} == {
-        "embeddings inner": 1,
-        "chat outer": None,
+    http_client = httpx2.Client(event_hooks={"request": [hook]})
+    simulator.openai(max_retries=2, http_client=http_client).responses.create(model="outer", input="x")
+    assert {span.name: attributes_of(span, *SEEN) for span in instrumented.spans} == {
+        "embeddings inner": {"aiobs.retry.count": 1, "aiobs.http.status_code": 200},
+        "chat outer": {"aiobs.http.status_code": 200},
     }
