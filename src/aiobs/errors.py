@@ -51,6 +51,14 @@ CODES = (
 
 _RETRYABLE = frozenset({"CIRCUIT_OPEN", "CONNECTION", "PROVIDER_ERROR", "RATE_LIMITED", "TIMEOUT"})
 
+_REFUSED_INPUT = (
+    "data_residency_mismatch", "empty_image_file", "failed_to_download_image", "image_file_not_found",
+    "image_file_too_large", "image_parse_error", "image_too_large", "image_too_small", "invalid_base64_image",
+    "invalid_image", "invalid_image_format", "invalid_image_mode", "invalid_image_url", "invalid_prompt",
+    "unsupported_image_media_type",
+)  # fmt: skip
+"""Codes that OpenAI has for a request that it took and could not use: they come in answers, without a status."""
+
 _BY_PROVIDER_CODE = {
     "insufficient_quota": "QUOTA_EXCEEDED",
     "billing_hard_limit_reached": "QUOTA_EXCEEDED",
@@ -60,6 +68,12 @@ _BY_PROVIDER_CODE = {
     "rate_limit_exceeded": "RATE_LIMITED",
     "invalid_api_key": "AUTH",
     "server_error": "PROVIDER_ERROR",
+    "billing_not_active": "QUOTA_EXCEEDED",
+    "bio_policy": "CONTENT_FILTER",
+    "image_content_policy_violation": "CONTENT_FILTER",
+    "misalignment_policy_violation": "CONTENT_FILTER",
+    "vector_store_timeout": "TIMEOUT",
+    **dict.fromkeys(_REFUSED_INPUT, "BAD_REQUEST"),
     "content_blocked": "CONTENT_FILTER",
     "UNAUTHENTICATED": "AUTH",
     "PERMISSION_DENIED": "AUTH",
@@ -90,6 +104,7 @@ _BY_CLASS = {
     "TimeoutError": "TIMEOUT",
     "Timeout": "TIMEOUT",
     "APIConnectionError": "CONNECTION",
+    "APIError": "PROVIDER_ERROR",  # without a status: the provider broke off a stream and gave no code
     "TransportError": "CONNECTION",
     "ClientConnectionError": "CONNECTION",
     "ClientPayloadError": "CONNECTION",
@@ -111,7 +126,8 @@ def summarize(error: BaseException) -> Failure:
     code = (
         _by_detail(error)
         or _BY_PROVIDER_CODE.get(provider_code or "")
-        or _by_status(status)
+        or _BY_PROVIDER_CODE.get(_text(error, "type") or "")
+        or _by_status(status if status is not None else _status_in(provider_code))
         or _by_message(error)
         or _by_class(error)
     )
@@ -128,13 +144,16 @@ def summarize(error: BaseException) -> Failure:
 
 
 def answered_error(code: object, message: object) -> Failure:
-    """An error that a provider put into a successful answer; its code counts only if it is a word."""
-    word = code if isinstance(code, str) and _WORD.fullmatch(code) else "error"
+    """An error that a provider put into a successful answer; its code counts only if it is a word or a number."""
+    given = str(code) if type(code) is int else code
+    word = given if isinstance(given, str) and _WORD.fullmatch(given) else "error"
+    known = _BY_PROVIDER_CODE.get(word) or _by_status(_status_in(word)) or "PROVIDER_ERROR"
     return Failure(
         type=word,
-        code=_BY_PROVIDER_CODE.get(word, "PROVIDER_ERROR"),
+        code=known,
         exception_type=word,
         message=str(message or word),
+        retryable=known in _RETRYABLE,
     )
 
 
@@ -191,6 +210,14 @@ def _by_status(status: int | None) -> str | None:
     if status >= 500:
         return "PROVIDER_ERROR"
     return "BAD_REQUEST" if status >= 400 else None
+
+
+def _status_in(code: str | None) -> int | None:
+    """Some servers give the HTTP status as the code, where it is too late for a status."""
+    return int(code) if code and _STATUS.fullmatch(code) else None
+
+
+_STATUS = re.compile(r"[45]\d\d", re.ASCII)
 
 
 def _by_class(error: BaseException) -> str:

@@ -255,8 +255,8 @@ class Recording:
         if self.operation.settle is not None:
             guarded(self.operation.settle, response)
         reasons = [response.choices[index].finish_reason for index in sorted(response.choices)]
-        response.finish_reasons = reasons or response.finish_reasons or ["error"]
-        if None in reasons:
+        response.finish_reasons = reasons or response.finish_reasons or [None]
+        if None in response.finish_reasons:
             self.call.incomplete = True
         self._adopt_failure(response)
         if not self.wants_content:

@@ -44,8 +44,9 @@ _STEMS = (
     "password",
     "cookie",
     "private_",
+    "://",
 )
-"""Without one of these (in lower case) there is none of the keys above."""
+"""Without one of these (in lower case) there is none of the keys above, and no password in a URL."""
 
 _SAID = frozenset({"messages", "contents", "input", "prompt", "properties"})
 """What the program says to the model, and the names of a tool's parameters: their keys mean something else."""
@@ -349,7 +350,7 @@ def _without_credentials(plain: Any) -> Any:
 def _redacted(key: str, value: Any) -> Any:
     name = key.lower()
     if isinstance(value, str):
-        return REDACTED if name in CREDENTIAL_KEYS else value
+        return REDACTED if name in CREDENTIAL_KEYS else scrub(value) if "://" in value else value
     if name in HEADERS and isinstance(value, dict):
         return dict.fromkeys(value, REDACTED)
     return value if name in _SAID else _without_credentials(value)

@@ -45,3 +45,8 @@ _MAX_COUNT = 2**53 - 1  # so that no sum of counts leaves the 64 bits of an attr
 def text(value: Any) -> str | None:
     """A text that says something; anything else is None."""
     return value if type(value) is str and value else None
+
+
+def unread(value: Any) -> str:
+    """What the session file says of an iterator."""
+    return f"<{type(value).__name__}: not recorded, reading it would have emptied it>"

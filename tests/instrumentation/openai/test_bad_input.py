@@ -4,48 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 
-from aiobs import Instrumentor, guard, observer
-from aiobs.testing import InMemoryTelemetry, Simulator
+from aiobs import Instrumentor, observer
+from aiobs.testing import Simulator
+from tests.instrumentation.openai.twice import both_ways
 
 pytestmark = pytest.mark.quiet_guard  # the readers of odd answers may fail, one step each, and nothing else may
-READERS = ("fold_chunk", "Tap.first", "partial", "read_response", "read_choices", "read_prompt", "_failure")
 
 ASK = [{"role": "user", "content": "What is an API?"}]
 CYCLE: dict[str, Any] = {"role": "user", "content": "x"}
 CYCLE["self"] = CYCLE
-
-
-def outcome_of(call: Callable[[], Any]) -> tuple[str, Any]:
-    """What a program can see of a call: type and text of what it raised, or what it returned."""
-    try:
-        result = call()
-    except Exception as error:
-        return type(error).__name__, str(error)
-    return type(result).__name__, repr(result)
-
-
-def both_ways(simulator: Simulator, signals: InMemoryTelemetry, prepare, call) -> None:
-    """The same call without and with instrumentation, content on everywhere; exactly one span."""
-    prepare()
-    without = outcome_of(call)
-    Instrumentor(**signals.providers, capture_content="span_and_event").instrument()
-    observer.observe(tracer_provider=signals.tracer_provider)
-    prepare()
-    assert outcome_of(call) == without
-    assert [request.body for request in simulator.requests[:1]] == [request.body for request in simulator.requests[1:2]]
-    assert len(signals.spans) == 1
-    observer.end()
-    export = json.loads(Path(observer.flush()).read_text())
-    assert len(export["events"]) == 1
-    assert all(cause.startswith(READERS) for cause in guard.errors), guard.errors
-    for span in signals.spans:
-        span.to_json().encode()
 
 
 REQUESTS: dict[str, Callable[[], dict[str, Any]]] = {
@@ -86,7 +58,7 @@ NO_MODEL = pytest.mark.nonconforming("the request has no model that could be nam
 @pytest.mark.parametrize(
     "make",
     [
-        pytest.param(make, id=name, marks=NO_MODEL if name == "model of other type" else ())
+        pytest.param(make, id=name, marks=NO_MODEL if name in ("model of other type", "extra body") else ())
         for name, make in REQUESTS.items()
     ],
 )

@@ -244,7 +244,7 @@ def test_keyboard_interrupt_in_a_stream(simulator: Simulator, instrumented) -> N
     with pytest.raises(KeyboardInterrupt):
         next(stream)
     inner.close()
-    assert outcome(instrumented) == {**DONE, "reasons": ("error",), "cancelled": True}
+    assert outcome(instrumented) == {**BROKEN_OFF, "cancelled": True}
 
 
 async def test_a_cancelled_task(simulator: Simulator, instrumented) -> None:

@@ -7,6 +7,7 @@ from aiobs.errors import summarize
 from aiobs.instrumentation.openai import chat, embeddings, items, responses
 from aiobs.instrumentation.openai.client import client_of, secrets_of, server_of
 from aiobs.instrumentation.openai.messages import read_prompt
+from aiobs.instrumentation.openai.requests import model_of
 from aiobs.instrumentation.openai.results import answer_of, shape_of
 from aiobs.instrumentation.openai.transport import note_response, note_retry
 from aiobs.instrumentation.otel import ProviderInstrumentor
@@ -29,6 +30,7 @@ PROVIDER = Provider(
     failure_of=summarize,
     answer_of=answer_of,
     secrets_of=secrets_of,
+    model_of=model_of,
     operations=(
         Operation(
             name="chat",
@@ -66,6 +68,7 @@ PROVIDER = Provider(
             fold_chunk=responses.fold_chunk,
             session_request=responses.session_request,
             session_response=responses.session_response,
+            settle=responses.settle,
         ),
         Operation(
             name="embeddings",

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from aiobs.call import Call, Choice, Failure, Request, Response, ToolCall, Usage
 from aiobs.errors import answered_error
-from aiobs.instrumentation.fields import count, fields_of, get, items, text
+from aiobs.instrumentation.fields import count, fields_of, get, items, text, unread
 from aiobs.instrumentation.openai.media import audio_part
+from aiobs.instrumentation.openai.requests import as_sent
 
 if TYPE_CHECKING:
     from openai.types import CompletionUsage
@@ -37,8 +38,7 @@ _FILE_FIELDS = ("model", "messages", "temperature", "max_tokens")
 
 def read_request(kwargs: dict[str, Any]) -> Request:
     """Model and parameters; ``extra_body`` overrides them, as it does on the wire."""
-    extra = kwargs.get("extra_body")
-    given = {**kwargs, **extra} if isinstance(extra, dict) else kwargs
+    given = as_sent(kwargs)
     params: dict[str, Any] = {"api_type": "chat_completions"}
     for key in given:
         if key in _PARAMETERS and (value := given[key]) is not None:
@@ -256,8 +256,7 @@ def session_request(call: Call) -> dict[str, Any]:
 
 
 def _unread(messages: Any) -> dict[str, str]:
-    kind = type(messages).__name__
-    return {"role": "unknown", "content": f"<{kind}: not recorded, reading it would have emptied it>"}
+    return {"role": "unknown", "content": unread(messages)}
 
 
 def session_response(call: Call) -> dict[str, Any] | None:
@@ -280,6 +279,7 @@ def session_response(call: Call) -> dict[str, Any] | None:
         "refusal": first.said("refusal"),
         "reasoning": first.said("reasoning"),
         "choices": [choice.said("text") for choice in choices] if len(choices) > 1 else None,
+        "moderation": get(response.native, "moderation"),
         "ttft_ms": round(call.first_chunk_ns / 1e6, 3) if call.first_chunk_ns is not None else None,
         "incomplete": call.incomplete or None,
     }

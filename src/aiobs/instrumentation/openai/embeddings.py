@@ -7,7 +7,8 @@ from array import array
 from typing import TYPE_CHECKING, Any
 
 from aiobs.call import Call, Choice, Prompt, Request, Response, Usage
-from aiobs.instrumentation.fields import count, fields_of, get, items, text
+from aiobs.instrumentation.fields import count, fields_of, get, items, text, unread
+from aiobs.instrumentation.openai.requests import as_sent
 from aiobs.instrumentation.records import embeddings_record
 
 if TYPE_CHECKING:
@@ -18,8 +19,7 @@ _FILE_FIELDS = ("model", "input", "encoding_format", "dimensions", "user")
 
 def read_request(kwargs: dict[str, Any]) -> Request:
     """Model, dimensions and the encoding asked for; ``extra_body`` overrides them, as it does on the wire."""
-    extra = kwargs.get("extra_body")
-    given = {**kwargs, **extra} if isinstance(extra, dict) else kwargs
+    given = as_sent(kwargs)
     params = {
         name: value
         for key, name in (("dimensions", "dimensions"), ("encoding_format", "encoding_formats"))
@@ -57,8 +57,13 @@ def fold_chunk(response: Response, chunk: Any) -> None:
 def session_request(call: Call) -> dict[str, Any]:
     """``model, input, encoding_format, dimensions, user, other``: the request as it was passed."""
     given = call.request.kwargs
-    other = {key: value for key, value in given.items() if key not in _FILE_FIELDS}
-    return {**{key: given.get(key) for key in _FILE_FIELDS}, "model": call.request.model, "other": other}
+    texts = given.get("input")
+    return {
+        **{key: given.get(key) for key in _FILE_FIELDS},
+        "model": call.request.model,
+        "input": texts if texts is None or isinstance(texts, (str, list, tuple)) else unread(texts),
+        "other": {key: value for key, value in given.items() if key not in _FILE_FIELDS},
+    }
 
 
 def session_response(call: Call) -> dict[str, Any] | None:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from aiobs.call import Choice, Message, Part, Prompt, Tool
 from aiobs.instrumentation.fields import fields_of, get, items, text
 from aiobs.instrumentation.media import blob_part
-from aiobs.instrumentation.openai.media import file_part, image_part
+from aiobs.instrumentation.openai.media import audio_part, file_part, image_part
 from aiobs.semconv.encode import output_messages
+from aiobs.semconv.serialise import to_jsonable
 
 _RESULTS = ("results", "outputs", "output", "result", "error")
 """Fields of a built-in tool's item that say what came of it."""
 
 _ABOUT = ("id", "call_id", "type", "status")
+
+_TOOLS = ("mcp_list_tools", "program")
+"""Kinds of built-in tools' items beside those that are named ``…_call`` and ``…_output``."""
+
+_FROM_USER = ("compaction_trigger", "item_reference", "mcp_approval_response")
+"""Items of a request that the program puts there in its own name, not the model's."""
 
 
 # Answers
@@ -45,10 +52,17 @@ def _say(choice: Choice, kind: str, part: Any) -> None:
 
 
 def _other(kind: str, item: Any) -> list[Part]:
-    """A built-in tool: what was asked of it, and what came of it where the item says that too."""
-    fields = {key: value for key, value in fields_of(item).items() if value is not None}
+    """A built-in tool's item, or one that has no place in the message schemas and stays what it is."""
+    fields = {key: to_jsonable(value) for key, value in fields_of(item).items() if value is not None}
     if kind == "compaction":
         return [{"type": "compaction", "id": text(fields.get("id"))}]
+    if kind.endswith(("_call", "_output")) or kind in _TOOLS:
+        return _built_in_tool(kind, fields)
+    return [cast("Part", {**fields, "type": kind})]
+
+
+def _built_in_tool(kind: str, fields: dict[str, Any]) -> list[Part]:
+    """What was asked of it, and what came of it where the item says that too."""
     call_id = text(fields.get("call_id")) or text(fields.get("id"))
     details = {key: value for key, value in fields.items() if key not in (*_ABOUT, *_RESULTS)}
     results = {key: fields[key] for key in _RESULTS if key in fields}
@@ -106,10 +120,10 @@ def _message(item: Any) -> list[Message]:
         answer: Part = {
             "type": "tool_call_response",
             "id": text(get(item, "call_id")),
-            "response": get(item, "output"),
+            "response": to_jsonable(get(item, "output")),
         }
         return [{"role": "tool", "parts": [answer]}]
-    choice = Choice()
+    choice = Choice(role="user" if kind in _FROM_USER else "assistant")
     fold_item(choice, item)
     return output_messages([choice]) if choice.parts else []
 
@@ -121,6 +135,8 @@ def _content(content: Any) -> list[Part]:
 
 
 def _part(part: Any) -> Part:
+    if isinstance(part, str):
+        return {"type": "text", "content": part}
     kind = get(part, "type")
     if kind in ("input_text", "output_text", "text"):
         return {"type": "text", "content": str(get(part, "text") or "")}
@@ -134,6 +150,8 @@ def _part(part: Any) -> Part:
         if isinstance(url := get(part, "file_url"), str):
             return {"type": "uri", "modality": "document", "mime_type": None, "uri": url}
         return file_part(fields_of(part))
+    if kind == "input_audio":
+        return audio_part(get(part, "input_audio"))
     return {"type": str(kind)}
 
 

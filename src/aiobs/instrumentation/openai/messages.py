@@ -14,8 +14,14 @@ def read_prompt(kwargs: dict[str, Any]) -> Prompt:
     """Messages and tools that can be read more than once; a one-shot iterator is left to the SDK."""
     return Prompt(
         messages=[_message(message) for message in items(kwargs.get("messages"))],
-        tools=[tool for item in items(kwargs.get("tools")) if (tool := _tool(item))],
+        tools=[tool for item in _offered(kwargs) if (tool := _tool(item))],
     )
+
+
+def _offered(kwargs: dict[str, Any]) -> list[Any]:
+    """The tools, and the functions of before there were tools."""
+    functions = [{"type": "function", "function": function} for function in items(kwargs.get("functions"))]
+    return [*items(kwargs.get("tools")), *functions]
 
 
 def _message(item: Any) -> Message:
@@ -33,6 +39,8 @@ def _message(item: Any) -> Message:
         if isinstance(refusal := get(item, "refusal"), str):
             parts.append({"type": "text", "content": refusal, "refusal": True})
         parts.extend(_tool_call_part(call) for call in items(get(item, "tool_calls")))
+        if (function := get(item, "function_call")) is not None:
+            parts.append(_tool_call_part({"function": function}))
     message: Message = {"role": role, "parts": parts}
     if isinstance(name := get(item, "name"), str):
         message["name"] = name
@@ -52,8 +60,10 @@ def _content_part(part: Any) -> Part:
     if isinstance(part, str):
         return {"type": "text", "content": part}
     kind = get(part, "type")
-    if kind in ("text", "refusal"):
-        return {"type": "text", "content": str(get(part, kind) or "")}
+    if kind == "text":
+        return {"type": "text", "content": str(get(part, "text") or "")}
+    if kind == "refusal":
+        return {"type": "text", "content": str(get(part, "refusal") or ""), "refusal": True}
     read = _MEDIA.get(kind)
     return read(get(part, kind)) if read else {"type": str(kind)}
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from aiobs.call import Call, Choice, Failure, Request, Response, Usage
 from aiobs.errors import answered_error
-from aiobs.instrumentation.fields import count, fields_of, get, items, text
+from aiobs.instrumentation.fields import count, fields_of, get, items, text, unread
 from aiobs.instrumentation.openai.items import fold_item
+from aiobs.instrumentation.openai.requests import as_sent
 from aiobs.instrumentation.records import usage_record
 
 if TYPE_CHECKING:
@@ -32,8 +33,7 @@ _FILE_FIELDS = ("model", "input", "instructions", "temperature", "max_output_tok
 
 def read_request(kwargs: dict[str, Any]) -> Request:
     """Model and parameters; ``extra_body`` overrides them, as it does on the wire."""
-    extra = kwargs.get("extra_body")
-    given = {**kwargs, **extra} if isinstance(extra, dict) else kwargs
+    given = as_sent(kwargs)
     params: dict[str, Any] = {"api_type": "responses"}
     for key, name in _PARAMETERS.items():
         if (value := given.get(key)) is not None:
@@ -194,13 +194,20 @@ def _fold_done(choice: Choice, item: Any) -> None:
 
 
 def _fold_answer(response: Response, answer: Any) -> None:
-    """The answer as it stands; the last one has everything in it, which counts more than the pieces."""
+    """The answer as it stands."""
     _read(response, answer)
     choice = response.choices.setdefault(0, Choice())
     if response.finish_reasons:
         choice.finish_reason = response.finish_reasons[0]
-        if response.wants_content and (whole := read_choices(answer).get(0)) is not None:
-            choice.parts, choice.calls = whole.parts, whole.calls
+
+
+def settle(response: Response) -> None:
+    """An answer that came to its end has everything in it, which counts more than the pieces."""
+    if not (response.wants_content and response.finish_reasons):
+        return
+    if (whole := read_choices(response.native).get(0)) is not None:
+        choice = response.choices.setdefault(0, Choice())
+        choice.parts, choice.calls = whole.parts, whole.calls
 
 
 # Session file
@@ -215,7 +222,7 @@ def session_request(call: Call) -> dict[str, Any]:
     return {
         **{key: given.get(key) for key in _FILE_FIELDS},
         "model": call.request.model,
-        "input": said if readable else f"<{type(said).__name__}: not recorded, reading it would have emptied it>",
+        "input": said if readable else unread(said),
         "other": other,
     }
 
