@@ -92,7 +92,6 @@ PROVIDER = Provider(
                 Method(_MODELS, "AsyncModels.generate_content", is_async=True, requires=_CONTENTS),
             ),
             model_of=model_with_functions,
-            may_continue=may_continue,
         ),
         Helper(
             name="automatic_function_calling",
@@ -102,6 +101,16 @@ PROVIDER = Provider(
                 Method(_MODELS, "AsyncModels.generate_content_stream", is_async=True, is_lazy=True, requires=_CONTENTS),
             ),
             model_of=model_with_functions,
+        ),
+        Helper(
+            name="automatic_continuation",
+            api="models.generate_content",
+            methods=(
+                Method(_MODELS, "Models._generate_content_with_continuation"),
+                Method(_MODELS, "AsyncModels._generate_content_with_continuation", is_async=True),
+            ),
+            model_of=lambda instance, args, kwargs: None,
+            may_continue=may_continue,
         ),
         Helper(
             name="automatic_continuation",
