@@ -91,6 +91,7 @@ _BY_CLASS = {
     "Timeout": "TIMEOUT",
     "APIConnectionError": "CONNECTION",
     "TransportError": "CONNECTION",
+    "ServerTimeoutError": "TIMEOUT",
     "ClientConnectionError": "CONNECTION",
     "ClientPayloadError": "CONNECTION",
     "UnknownApiResponseError": "PROVIDER_ERROR",

@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 from aiobs.capture import wrappers
 from aiobs.capture.function import FunctionRecording
 from aiobs.capture.tools import ToolUse, start_tool
 from aiobs.guard import guarded
-from aiobs.instrumentation.fields import items
+from aiobs.instrumentation.fields import items, text
 from aiobs.instrumentation.google_genai.fields import bare_model, field
 
 _asked: ContextVar[list[tuple[str, str | None]]] = ContextVar("aiobs-google-function-calls")
@@ -78,7 +79,7 @@ def run_coroutine(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, .
 
 def run_mcp_tool(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Run a tool of an MCP session inside its span."""
-    return wrappers.coroutine(wrapped, _begin_mcp_tool)(*args, **kwargs)
+    return wrappers.coroutine(wrapped, partial(_begin_mcp_tool, instance))(*args, **kwargs)
 
 
 def _begin_function(args: tuple[Any, ...], kwargs: dict[str, Any]) -> FunctionRecording | None:
@@ -90,10 +91,19 @@ def _begin_function(args: tuple[Any, ...], kwargs: dict[str, Any]) -> FunctionRe
     return start_tool(ToolUse(name, arguments, _id_of(name), inspect.getdoc(function), _cause))
 
 
-def _begin_mcp_tool(args: tuple[Any, ...], kwargs: dict[str, Any]) -> FunctionRecording | None:
+def _begin_mcp_tool(adapter: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> FunctionRecording | None:
     call = args[0] if args else kwargs.get("function_call")
     name, arguments = str(field(call, "name") or ""), field(call, "args")
-    return start_tool(ToolUse(name, dict(arguments) if isinstance(arguments, dict) else {}, _id_of(name)))
+    known = items(field(field(adapter, "_list_tools_result"), "tools"))
+    description = next((text(field(tool, "description")) for tool in known if field(tool, "name") == name), None)
+    arguments = dict(arguments) if isinstance(arguments, dict) else {}
+    return start_tool(ToolUse(name, arguments, _id_of(name), description, error_of=_mcp_error))
+
+
+def _mcp_error(result: Any) -> str | None:
+    """MCP tells of a tool that failed by its result; the conventions call that ``tool_error``."""
+    failed = field(result, "is_error") or field(result, "isError")
+    return "tool_error" if failed is True else None
 
 
 def _id_of(name: str) -> str | None:
