@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from contextlib import suppress
 from importlib.resources import files
 from typing import Any
 
@@ -318,3 +319,31 @@ def test_the_program_sees_no_content_on_its_own_provider(simulator: Simulator, s
     assert NEEDLE in text
     assert KEY not in text
     assert base64.b64encode(PNG).decode() not in text
+
+
+SECRETIVE: dict[str, Any] = {
+    "http_options": {"headers": {"authorization": KEY}},
+    "tools": [
+        {
+            "mcp_servers": [
+                {"name": "s", "streamable_http_transport": {"url": "http://h", "headers": {"x-secret": KEY}}}
+            ]
+        },
+        {"google_maps": {"auth_config": {"api_key_config": {"api_key_string": KEY}}}},
+        {"googleMaps": {"authConfig": {"apiKeyConfig": {"apiKeyString": KEY}, "oauthConfig": {"accessToken": KEY}}}},
+    ],
+}
+
+
+@pytest.mark.parametrize("client", ["gemini", "vertex"])
+def test_credentials_in_a_config(simulator: Simulator, signals: InMemoryTelemetry, client: str) -> None:
+    """Those of tools and of the connection are neither on a signal nor in the file, sent or refused."""
+    Instrumentor(**signals.providers, capture_content="span_and_event").instrument()
+    observer.observe(tracer_provider=signals.tracer_provider)
+    for tool in SECRETIVE["tools"]:
+        with suppress(ValueError):
+            getattr(simulator, client)().models.generate_content(
+                model="m", contents="q", config={**SECRETIVE, "tools": [tool]}
+            )
+    assert len(signals.spans) == 3
+    assert KEY not in everything(signals) + json.dumps(file_events())

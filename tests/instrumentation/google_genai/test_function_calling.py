@@ -352,6 +352,34 @@ def test_a_call_by_the_same_client_inside_a_function(simulator: Simulator, signa
     assert sorted(event["api"] for event in file_events("function_events")) == ["tool:broken", "tool:weather"]
 
 
+@pytest.mark.parametrize("call", [whole, whole_async, chat_streamed])
+def test_ids_around_a_function_that_has_functions_called(
+    simulator: Simulator, instrumented: InMemoryTelemetry, call: Callable[..., Any]
+) -> None:
+    """The calls of one answer keep their ids, also after the first of them had functions of its own called."""
+    other = simulator.gemini()
+
+    def nested(city: str) -> str:
+        """Has the weather looked up."""
+        simulator.reply(tool_calls=[("weather", {"city": "Bonn"})])
+        simulator.reply("Rain.")
+        return str(whole(other, model="inner", contents=city, config={"tools": [weather]}))
+
+    simulator.reply(tool_calls=[("nested", {"city": "Rome"}), ("weather", {"city": "Oslo"})])
+    ask(simulator, call, nested, weather)
+    ran = [attributes_of(span) for span in instrumented.spans if span.name.startswith("execute_tool")]
+    assert [(each["gen_ai.tool.name"], each["gen_ai.tool.call.id"]) for each in ran] == [
+        ("weather", "call_simulated00"), ("nested", "call_simulated00"), ("weather", "call_simulated01"),
+    ]  # fmt: skip
+
+
+def test_ids_around_a_call_that_is_not_run(simulator: Simulator, instrumented: InMemoryTelemetry) -> None:
+    """The sync SDK passes over a call without arguments: its id does not go to the next call of that function."""
+    simulator.reply(tool_calls=[("weather", None), ("weather", {"city": "Rome"})])
+    ask(simulator, whole, weather)
+    assert attributes_of(instrumented.span("execute_tool weather"))["gen_ai.tool.call.id"] == "call_simulated01"
+
+
 @every_way
 def test_the_current_span_of_a_function(
     simulator: Simulator, instrumented: InMemoryTelemetry, call: Callable[..., Any]
