@@ -6,10 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from google import genai
 from opentelemetry.sdk.trace import ReadableSpan
 
 from aiobs import observer
 from aiobs.testing import InMemoryTelemetry
+
+SDK = tuple(map(int, genai.__version__.split(".")[:2]))
+"""Major and minor version of the SDK that is installed."""
 
 _MOVING = ("code.", "server.port", "gen_ai.response.time_to_first_chunk", "aiobs.session.id", "session.", "label.")
 

@@ -7,6 +7,7 @@ import enum
 import json
 import logging
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Any
 
 import pydantic
@@ -16,8 +17,9 @@ from PIL import Image
 
 from aiobs import Instrumentor, guard, observer
 from aiobs.testing import InMemoryTelemetry, Simulator
-from tests.instrumentation.google_genai.shown import content_of, file_events
+from tests.instrumentation.google_genai.shown import SDK, content_of, file_events
 
+HTTP: Any = import_module("httpx2" if SDK >= (3, 0) else "httpx")
 pytestmark = [
     pytest.mark.quiet_guard,  # the readers of odd answers may fail, one step each, and nothing else may
     pytest.mark.filterwarnings("ignore:.*is not a valid"),  # the SDK's own, of words that it does not know
@@ -88,9 +90,9 @@ def both_ways(
     Instrumentor(**signals.providers, capture_content="span_and_event").instrument()
     observer.observe(tracer_provider=signals.tracer_provider)
     assert run() == without
-    assert len(signals.spans) == spans
     observer.end()
-    assert len(file_events()) == spans
+    assert len(file_events()) == spans  # a stream that the SDK itself broke off ends with the flush at the latest
+    assert len(signals.spans) == spans
     assert all(cause.startswith(READERS) for cause in guard.errors), guard.errors
     for span in signals.spans:
         span.to_json().encode()
@@ -164,7 +166,10 @@ NO_MODEL = pytest.mark.nonconforming("the request has no model that could be nam
 NAMELESS = ("model None", "model number", "model empty")
 
 
-REFUSED = ("config text", "config number", "config unknown", "config of wrong types")
+REFUSED = (
+    *("config text", "config number", "config unknown", "config of wrong types"),
+    *(("odd tools",) if SDK < (3, 0) else ()),
+)
 """What the SDK refuses before it would make a request."""
 
 
@@ -423,13 +428,12 @@ class Unprintable(Exception):
 
 def test_an_exception_that_cannot_be_printed(simulator: Simulator, signals: InMemoryTelemetry) -> None:
     """The program gets its own exception, and later calls are still recorded."""
-    import httpx2
 
     def refuse(request: Any) -> None:
         raise Unprintable
 
     Instrumentor(**signals.providers, capture_content="span_and_event").instrument()
-    broken = httpx2.Client(event_hooks={"request": [refuse]})
+    broken = HTTP.Client(event_hooks={"request": [refuse]})
     with broken, pytest.raises(Unprintable):
         simulator.gemini(http_options={"httpx_client": broken}).models.generate_content(model="m", contents="q")
     simulator.gemini().models.generate_content(model="next", contents="q")

@@ -11,8 +11,9 @@ from opentelemetry.trace import SpanKind
 
 from aiobs import Instrumentor, observer
 from aiobs.testing import InMemoryTelemetry, Simulator
-from tests.instrumentation.google_genai.shown import attributes_of, everything, file_events
+from tests.instrumentation.google_genai.shown import SDK, attributes_of, everything, file_events
 
+SINCE_3 = pytest.mark.skipif(SDK < (3, 0), reason="SDKs before drop the usage of the Developer API")
 TEXTS = ["NEEDLE one", "NEEDLE two"]
 
 
@@ -39,6 +40,7 @@ def expected(provider: str, model: str, **more: Any) -> dict[str, Any]:
     }
 
 
+@SINCE_3
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 @pytest.mark.parametrize(
     "config",
@@ -71,6 +73,7 @@ def test_over_vertex(simulator: Simulator, instrumented: InMemoryTelemetry, is_a
     )
 
 
+@SINCE_3
 @pytest.mark.parametrize(
     ("usage", "tokens"),
     [({"promptTokenCount": None}, None), ({"promptTokenCount": 0}, 0), ({"promptTokenCount": -3}, None)],
@@ -94,6 +97,7 @@ def test_no_texts_and_no_vectors_on_signals(simulator: Simulator, signals: InMem
     assert not [value for value in answer.embeddings[0].values if value and str(value) in shown]
 
 
+@SINCE_3
 @pytest.mark.parametrize("captures", [False, True], ids=["sizes", "vectors"])
 def test_the_event_of_the_session_file(simulator: Simulator, captures: bool) -> None:
     """Texts and config as passed; how many vectors of what length, and the vectors themselves only on request."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
-import httpx2
 import pytest
 from google import genai
 from google.genai import errors
@@ -16,8 +16,9 @@ from opentelemetry.trace import StatusCode
 from aiobs import Instrumentor, observer
 from aiobs.errors import summarize
 from aiobs.testing import InMemoryTelemetry, Simulator
-from tests.instrumentation.google_genai.shown import everything, file_events
+from tests.instrumentation.google_genai.shown import SDK, everything, file_events
 
+HTTP: Any = import_module("httpx2" if SDK >= (3, 0) else "httpx")
 RPC = "type.googleapis.com/google.rpc"
 
 
@@ -190,13 +191,13 @@ def _no_json(simulator: Simulator) -> Any:
 
 
 ON_THE_WAY = [
-    (_nobody_listens, whole, "httpx2.ConnectError", "CONNECTION", True),
-    (_nobody_listens, streamed_async, "httpx2.ConnectError", "CONNECTION", True),
-    (_too_slow, whole, "httpx2.ReadTimeout", "TIMEOUT", True),
-    (_too_slow, streamed, "httpx2.ReadTimeout", "TIMEOUT", True),
-    (_too_slow, whole_async, "httpx2.ReadTimeout", "TIMEOUT", True),
-    (_hung_up, whole, "httpx2.RemoteProtocolError", "CONNECTION", True),
-    (_hung_up, streamed_async, "httpx2.RemoteProtocolError", "CONNECTION", True),
+    (_nobody_listens, whole, f"{HTTP.__name__}.ConnectError", "CONNECTION", True),
+    (_nobody_listens, streamed_async, f"{HTTP.__name__}.ConnectError", "CONNECTION", True),
+    (_too_slow, whole, f"{HTTP.__name__}.ReadTimeout", "TIMEOUT", True),
+    (_too_slow, streamed, f"{HTTP.__name__}.ReadTimeout", "TIMEOUT", True),
+    (_too_slow, whole_async, f"{HTTP.__name__}.ReadTimeout", "TIMEOUT", True),
+    (_hung_up, whole, f"{HTTP.__name__}.RemoteProtocolError", "CONNECTION", True),
+    (_hung_up, streamed_async, f"{HTTP.__name__}.RemoteProtocolError", "CONNECTION", True),
     (_no_json, streamed, "google.genai.errors.UnknownApiResponseError", "PROVIDER_ERROR", True),
     (_no_json, whole, "json.decoder.JSONDecodeError", "PROVIDER_ERROR", True),
 ]
@@ -213,7 +214,7 @@ def test_an_error_on_the_way(
     retryable: bool,
 ) -> None:
     """Without a word of the provider's, ``error.type`` is the public class, and its bases say what it means."""
-    with prepare(simulator) as client, pytest.raises((httpx2.HTTPError, ValueError)):
+    with prepare(simulator) as client, pytest.raises((HTTP.HTTPError, ValueError)):
         call(client)
     attributes: Any = instrumented.span().attributes
     assert (attributes["error.type"], attributes["aiobs.error.code"], attributes["aiobs.error.retryable"]) == (
@@ -305,7 +306,7 @@ def test_a_stream_that_breaks(
 ) -> None:
     """It failed and it is incomplete; what came before counts."""
     simulator.fault(**fault)
-    with pytest.raises((errors.ServerError, httpx2.RemoteProtocolError, errors.UnknownApiResponseError)) as raised:
+    with pytest.raises((errors.ServerError, HTTP.RemoteProtocolError, errors.UnknownApiResponseError)) as raised:
         call(simulator.gemini())
     attributes: Any = instrumented.span().attributes
     assert attributes["error.type"] == summarize(raised.value).type
