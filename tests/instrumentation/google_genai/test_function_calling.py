@@ -506,7 +506,7 @@ def test_one_event_for_the_helper(simulator: Simulator, signals: InMemoryTelemet
     )  # fmt: skip
     assert event["request"]["model"] == "m"
     assert "How is it?" in json.dumps(event["request"]["contents"])
-    assert "It is sunny." not in json.dumps(event["request"]["contents"])
+    assert "sunny in Rome" not in json.dumps(event["request"]["contents"])
     usage = event["response"]["usage"]
     assert event["response"]["text"] == "It is sunny."
     assert (usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"]) == (40, 12, 52)
