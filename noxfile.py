@@ -21,7 +21,7 @@ PAIRS = (
     ("3.52.0", "2.34.0"),
 )
 SUITES = ("tests/contract", "tests/corpus", "tests/instrumentation", "tests/test_errors.py")
-TOOLS = ("hypothesis", "jsonschema", "pytest", "pytest-asyncio", "pytest-timeout", "pytest-xdist")
+TOOLS = ("hypothesis", "jsonschema", "pillow", "pytest", "pytest-asyncio", "pytest-timeout", "pytest-xdist")
 LEFT_OPEN = ("openai", "google-genai", "httpx")
 
 

@@ -106,6 +106,7 @@ _BY_CLASS = {
     "APIConnectionError": "CONNECTION",
     "APIError": "PROVIDER_ERROR",  # without a status: the provider broke off a stream and gave no code
     "TransportError": "CONNECTION",
+    "ServerTimeoutError": "TIMEOUT",
     "ClientConnectionError": "CONNECTION",
     "ClientPayloadError": "CONNECTION",
     "UnknownApiResponseError": "PROVIDER_ERROR",

@@ -36,7 +36,8 @@ class Target:
 
     ``name`` is the span's, ``api`` (and ``title``, if it is not the name) the session file's. ``content`` are the
     attributes that arguments and result go to. ``tool`` is set for a tool that a model called, ``cause_of`` where an
-    SDK puts an error of its own around what the function raised.
+    SDK puts an error of its own around what the function raised, ``error_of`` where a result can say that the function
+    failed: it gives the ``error.type``, or None.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Target:
     content: tuple[str, str] = (names.INPUT, names.OUTPUT)
     tool: str | None = None
     cause_of: Callable[[BaseException], BaseException] | None = None
+    error_of: Callable[[Any], str | None] | None = None
     parameters: tuple[str, ...] = ()
     is_method: bool = False
     capture_args: bool = True
@@ -113,7 +115,10 @@ class FunctionRecording:
             return
         if self.call is not None and self.target.capture_result:
             self.call.result = guarded(reduced, result)
-        self._end({}, None)
+        kind = guarded(self.target.error_of, result) if self.target.error_of is not None else None
+        if kind is not None and self.span.is_recording():
+            guarded(self.span.set_status, StatusCode.ERROR, kind)
+        self._end({} if kind is None else {names.ERROR_TYPE: kind}, None)
 
     def close(self, at: int | None = None) -> None:
         """The generator ended, or was closed early, which is as good, now or ``at`` (of the monotonic clock)."""

@@ -124,12 +124,12 @@ class HelperRecording:
             self.current = self._span
             self._context = trace.set_span_in_context(self._span, self.parent)
 
-    def open_above(self, first: Span, context: Context, model: str | None) -> None:
+    def open_above(self, first: Span, context: Context, call: Call) -> None:
         """Start the span late, as if it had been there before the span of the first request (whose context it is).
 
         The two change places: that the first one's parent is another one can still be said, as it has not ended.
         """
-        self.model = model
+        self.model, self.callsite = call.request.model, call.callsite
         self._start_span(context)
         above: Any = self._span
         if hasattr(above, "_parent") and hasattr(first, "_parent"):

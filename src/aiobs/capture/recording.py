@@ -226,10 +226,13 @@ class Recording:
         self._adopt_failure(response)
 
     def _adopt_failure(self, response: Response) -> None:
-        """The answer itself says that the call failed."""
         if response.failure is not None:
-            response.failure.message = scrub(response.failure.message, self.provider.secrets_of(self.client))
-            self.call.failure = response.failure
+            self.note_failure(response.failure)
+
+    def note_failure(self, failure: Failure) -> None:
+        """The answer itself says that the call failed."""
+        failure.message = scrub(failure.message, self.provider.secrets_of(self.client))
+        self.call.failure = failure
 
     def _claim(self, at: int) -> bool:
         try:
@@ -292,7 +295,7 @@ class Recording:
         """True if the helper's event will tell of this request."""
         response = self.call.response
         if not helper.is_open and response is not None and response.continues:
-            helper.open_above(self.span, self.context, self.call.request.model)
+            helper.open_above(self.span, self.context, self.call)
         return helper.take(self.call)
 
     def _content_to_export(self) -> Content | None:

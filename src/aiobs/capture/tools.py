@@ -14,7 +14,8 @@ from aiobs.semconv.serialise import clean_text
 class ToolUse(NamedTuple):
     """One call of a tool, as the model asked for it.
 
-    ``cause_of`` finds what the tool raised in what its runner raises.
+    ``cause_of`` finds what the tool raised in what its runner raises; ``error_of`` gives the ``error.type`` of a result
+    that says that the tool failed.
     """
 
     name: str
@@ -22,6 +23,7 @@ class ToolUse(NamedTuple):
     call_id: str | None = None
     description: str | None = None
     cause_of: Callable[[BaseException], BaseException] | None = None
+    error_of: Callable[[Any], str | None] | None = None
 
 
 def start_tool(use: ToolUse) -> FunctionRecording | None:
@@ -45,5 +47,6 @@ def start_tool(use: ToolUse) -> FunctionRecording | None:
         content=(names.TOOL_ARGUMENTS, names.TOOL_RESULT),
         tool=clean_text(use.name),
         cause_of=use.cause_of,
+        error_of=use.error_of,
     )
     return start(target, (), use.arguments)

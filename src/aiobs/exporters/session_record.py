@@ -24,11 +24,10 @@ TRANSPORT_KEYS = frozenset({"extra_headers", "headers", "http_client", "timeout"
 """Request arguments that are about the connection and can hold credentials: never written."""
 
 CREDENTIAL_KEYS = frozenset({
-    "access_token", "api-key", "api_key", "apikey", "authorization", "bearer_token", "client_secret", "cookie",
-    "password", "private_key", "proxy-authorization", "refresh_token", "secret", "secret_key", "x-api-key",
-    "x-goog-api-key",
+    "accesstoken", "apikey", "apikeystring", "authorization", "bearertoken", "clientsecret", "cookie", "password",
+    "privatekey", "proxyauthorization", "refreshtoken", "secret", "secretkey", "xapikey", "xgoogapikey",
 })  # fmt: skip
-"""Keys, at any depth beside the messages, whose text is replaced."""
+"""Keys, at any depth beside the messages, whose text is replaced: in lower case, without ``_`` and ``-``."""
 
 HEADERS = frozenset({"headers", "extra_headers"})
 """Keys, at any depth, all of whose values are replaced."""
@@ -40,10 +39,13 @@ _STEMS = (
     "uthorization",
     "headers",
     "_token",
+    "stoken",
+    "htoken",
+    "rtoken",
     "secret",
     "password",
     "cookie",
-    "private_",
+    "private",
     "://",
 )
 """Without one of these (in lower case) there is none of the keys above, and no password in a URL."""
@@ -350,10 +352,15 @@ def _without_credentials(plain: Any) -> Any:
 def _redacted(key: str, value: Any) -> Any:
     name = key.lower()
     if isinstance(value, str):
-        return REDACTED if name in CREDENTIAL_KEYS else scrub(value) if "://" in value else value
+        if name.translate(_WITHOUT_MARKS) in CREDENTIAL_KEYS:
+            return REDACTED
+        return scrub(value) if "://" in value else value
     if name in HEADERS and isinstance(value, dict):
         return dict.fromkeys(value, REDACTED)
     return value if name in _SAID else _without_credentials(value)
+
+
+_WITHOUT_MARKS = str.maketrans("", "", "_-")
 
 
 def event_line(kind: str, event: dict[str, Any]) -> bytes:

@@ -15,6 +15,7 @@ from aiobs.instrumentation.google_genai.functions import (
     model_of_chat,
     model_with_functions,
     note_calls,
+    note_calls_async,
     run_coroutine,
     run_function,
     run_mcp_tool,
@@ -92,7 +93,6 @@ PROVIDER = Provider(
                 Method(_MODELS, "AsyncModels.generate_content", is_async=True, requires=_CONTENTS),
             ),
             model_of=model_with_functions,
-            may_continue=may_continue,
         ),
         Helper(
             name="automatic_function_calling",
@@ -102,6 +102,16 @@ PROVIDER = Provider(
                 Method(_MODELS, "AsyncModels.generate_content_stream", is_async=True, is_lazy=True, requires=_CONTENTS),
             ),
             model_of=model_with_functions,
+        ),
+        Helper(
+            name="automatic_continuation",
+            api="models.generate_content",
+            methods=(
+                Method(_MODELS, "Models._generate_content_with_continuation"),
+                Method(_MODELS, "AsyncModels._generate_content_with_continuation", is_async=True),
+            ),
+            model_of=lambda instance, args, kwargs: None,
+            may_continue=may_continue,
         ),
         Helper(
             name="automatic_continuation",
@@ -136,11 +146,14 @@ PROVIDER = Provider(
         Seam(
             name="function calls",
             api="gen_ai.tool.call.id",
-            methods=(
-                Method(_TOOLS, "get_function_response_parts"),
-                Method(_TOOLS, "get_function_response_parts_async", is_async=True),
-            ),
+            methods=(Method(_TOOLS, "get_function_response_parts"),),
             drive=note_calls,
+        ),
+        Seam(
+            name="function calls",
+            api="gen_ai.tool.call.id",
+            methods=(Method(_TOOLS, "get_function_response_parts_async", is_async=True),),
+            drive=note_calls_async,
         ),
         Seam(
             name="execute_tool",

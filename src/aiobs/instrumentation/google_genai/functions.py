@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 from aiobs.capture import wrappers
 from aiobs.capture.function import FunctionRecording
 from aiobs.capture.tools import ToolUse, start_tool
 from aiobs.guard import guarded
-from aiobs.instrumentation.fields import items
+from aiobs.instrumentation.fields import items, text
 from aiobs.instrumentation.google_genai.fields import bare_model, field
 
-_asked: ContextVar[list[tuple[str, str | None]]] = ContextVar("aiobs-google-function-calls")
-"""Name and id of the calls in the answer whose functions the SDK is about to run, in their order."""
+_asked: ContextVar[list[tuple[Any, Any, Any]]] = ContextVar("aiobs-google-function-calls")
+"""Name, arguments and id of the calls in the answer whose functions the SDK is running, in their order."""
 
 
 def model_with_functions(instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
@@ -54,16 +55,37 @@ def _is_mcp_session(tool: Any) -> bool:
 
 
 def note_calls(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Keep the ids of the calls that are about to be run: what runs them knows but names and arguments."""
-    guarded(_note_calls, args[0] if args else kwargs.get("response"))
-    return wrapped(*args, **kwargs)
+    """Keep the ids of the calls while they are run: what runs them knows but names and arguments.
+
+    A function that has functions called itself leaves the ids of its own caller as they were.
+    """
+    token = _asked.set(guarded(_calls_in, args[0] if args else kwargs.get("response")) or [])
+    try:
+        return wrapped(*args, **kwargs)
+    finally:
+        _asked.reset(token)
 
 
-def _note_calls(response: Any) -> None:
+def note_calls_async(
+    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Coroutine[Any, Any, Any]:
+    """The same where functions are awaited."""
+
+    async def run() -> Any:
+        token = _asked.set(guarded(_calls_in, args[0] if args else kwargs.get("response")) or [])
+        try:
+            return await wrapped(*args, **kwargs)
+        finally:
+            _asked.reset(token)
+
+    return run()
+
+
+def _calls_in(response: Any) -> list[tuple[Any, Any, Any]]:
     first = next(iter(items(field(response, "candidates"))), None)
     parts = items(field(field(first, "content"), "parts"))
     calls = [call for part in parts if (call := field(part, "function_call")) is not None]
-    _asked.set([(str(field(call, "name")), field(call, "id")) for call in calls])
+    return [(field(call, "name"), field(call, "args") or {}, field(call, "id")) for call in calls]
 
 
 def run_function(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -78,7 +100,7 @@ def run_coroutine(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, .
 
 def run_mcp_tool(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Run a tool of an MCP session inside its span."""
-    return wrappers.coroutine(wrapped, _begin_mcp_tool)(*args, **kwargs)
+    return wrappers.coroutine(wrapped, partial(_begin_mcp_tool, instance))(*args, **kwargs)
 
 
 def _begin_function(args: tuple[Any, ...], kwargs: dict[str, Any]) -> FunctionRecording | None:
@@ -87,20 +109,29 @@ def _begin_function(args: tuple[Any, ...], kwargs: dict[str, Any]) -> FunctionRe
     name = str(getattr(function, "__name__", type(function).__name__))
     arguments = given.get("args")
     arguments = dict(arguments) if isinstance(arguments, dict) else {}
-    return start_tool(ToolUse(name, arguments, _id_of(name), inspect.getdoc(function), _cause))
+    return start_tool(ToolUse(name, arguments, _id_of(name, arguments), inspect.getdoc(function), _cause))
 
 
-def _begin_mcp_tool(args: tuple[Any, ...], kwargs: dict[str, Any]) -> FunctionRecording | None:
+def _begin_mcp_tool(adapter: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> FunctionRecording | None:
     call = args[0] if args else kwargs.get("function_call")
     name, arguments = str(field(call, "name") or ""), field(call, "args")
-    return start_tool(ToolUse(name, dict(arguments) if isinstance(arguments, dict) else {}, _id_of(name)))
+    known = items(field(field(adapter, "_list_tools_result"), "tools"))
+    description = next((text(field(tool, "description")) for tool in known if field(tool, "name") == name), None)
+    arguments = dict(arguments) if isinstance(arguments, dict) else {}
+    return start_tool(ToolUse(name, arguments, _id_of(name, arguments), description, error_of=_mcp_error))
 
 
-def _id_of(name: str) -> str | None:
-    """The id of the first call of this name that has not been run."""
+def _mcp_error(result: Any) -> str | None:
+    """MCP tells of a tool that failed by its result; the conventions call that ``tool_error``."""
+    failed = field(result, "is_error") or field(result, "isError")
+    return "tool_error" if failed is True else None
+
+
+def _id_of(name: str, arguments: dict[str, Any]) -> str | None:
+    """The id of the first call with this name and these arguments that has not been run."""
     asked = _asked.get([])
-    for position, (called, call_id) in enumerate(asked):
-        if called == name:
+    for position, (called, given, call_id) in enumerate(asked):
+        if called == name and given == arguments:
             del asked[position]
             return call_id if isinstance(call_id, str) else None
     return None

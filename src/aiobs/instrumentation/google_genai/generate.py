@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
@@ -40,7 +41,7 @@ def read_request(kwargs: dict[str, Any]) -> Request:
     config = kwargs.get("config")
     params = {name: value for key, name in _PARAMETERS.items() if (value := field(config, key)) is not None}
     top_k = field(config, "top_k")
-    if isinstance(top_k, (int, float)) and top_k == int(top_k):
+    if isinstance(top_k, (int, float)) and isfinite(top_k) and top_k == int(top_k):
         params["top_k"] = int(top_k)  # the SDK makes it a float
     level = plain(field(field(config, "thinking_config"), "thinking_level"))
     if level is not None:

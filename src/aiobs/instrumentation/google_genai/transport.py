@@ -1,4 +1,4 @@
-"""What the SDK's API client tells about one request on its way: retries, HTTP status.
+"""What the SDK's API client tells about one request on its way: retries, HTTP status, an error that came as an answer.
 
 tenacity calls ``_request_once`` for every attempt, of clients that were made before we were there too, whose
 ``before_sleep`` is fixed already. It returns what the provider answered with success, and raises anything else.
@@ -6,18 +6,24 @@ tenacity calls ``_request_once`` for every attempt, of clients that were made be
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from pydantic_core import from_json
+
+from aiobs.call import Failure
 from aiobs.capture.recording import active
+from aiobs.errors import answered_error
 from aiobs.guard import guarded
+from aiobs.instrumentation.google_genai.fields import field
 
 
 def note_attempt(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Count one more attempt, and keep the status of the answer."""
     guarded(_count, instance)
     response = wrapped(*args, **kwargs)
-    guarded(_keep_status, instance, response)
+    guarded(_keep_answer, instance, response)
     return response
 
 
@@ -29,7 +35,7 @@ def note_attempt_async(
     async def attempt() -> Any:
         guarded(_count, instance)
         response = await wrapped(*args, **kwargs)
-        guarded(_keep_status, instance, response)
+        guarded(_keep_answer, instance, response)
         return response
 
     return attempt()
@@ -41,7 +47,27 @@ def _count(client: Any) -> None:
         recording.call.attempts += 1
 
 
-def _keep_status(client: Any, response: Any) -> None:
+def _keep_answer(client: Any, response: Any) -> None:
+    recording = active(client)
+    if recording is None:
+        return
     status = getattr(response, "status_code", None)
-    if type(status) is int and (recording := active(client)) is not None:
+    if type(status) is int:
         recording.call.status_code = status
+    if (failure := _answered_error(getattr(response, "response_stream", None))) is not None:
+        recording.note_failure(failure)
+
+
+def _answered_error(body: Any) -> Failure | None:
+    """The error in a body that is no more than that; the SDK makes an empty answer of it. A stream is not looked at."""
+    text = body[0] if isinstance(body, list) and body else None
+    if not isinstance(text, str) or _ERROR.match(text) is None:
+        return None
+    try:
+        error = from_json(text)["error"]
+    except ValueError:
+        return None
+    return answered_error(field(error, "status"), field(error, "message"))
+
+
+_ERROR = re.compile(r'\s*\{\s*"error"\s*:\s*\{')
