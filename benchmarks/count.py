@@ -1,7 +1,7 @@
-"""What aiobs costs, counted instead of timed: ``python benchmarks/count.py``, which a test holds against ``counts.json``.
+"""What aiobs costs, counted instead of timed; a test holds the counts against those in ``counts.json``.
 
-Per scenario: the bytecode instructions and the calls into C that a call takes beyond what the SDK alone takes. The same
-numbers come out whatever else the machine does, so that a change of a tenth is a change of the code. They say
+Per scenario: the bytecode instructions and the calls into C that a call takes beyond what the SDK alone takes. The
+same numbers come out whatever else the machine does, so that a change of a tenth is a change of the code. They say
 nothing about how long C runs, which ``make bench`` does.
 
     python benchmarks/count.py            print the counts
