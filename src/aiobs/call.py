@@ -252,6 +252,11 @@ class Failure:
     request_id: str | None = None
     retry_after: float | None = None
 
+    def scrub(self, clean: Callable[[str], str]) -> None:
+        """Take credentials out of what the provider said, its code included."""
+        self.type, self.exception_type = clean(self.type), clean(self.exception_type)
+        self.message = clean(self.message)
+
 
 @dataclass(slots=True)
 class Call:

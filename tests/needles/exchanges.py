@@ -7,11 +7,12 @@ import json
 import typing
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 from aiobs.testing import Simulator
 from tests.contract.drivers import Driver
-from tests.needles.places import FORMS, Planter, fields_of, needle
+from tests.needles.places import ROUNDS, Planter, fields_of, needle
 
 _SAID_OTHERWISE = frozenset({"return", "stream", "timeout", "stream_options"})
 """Parameters that steer the call itself."""
@@ -38,12 +39,16 @@ def exchanges(driver: Driver) -> Sequence[Exchange]:
 
 def _exchanges(driver: Driver) -> Sequence[Exchange]:
     method = _method(driver)
-    asked = [request for form in FORMS for request in _requests(driver, method, form)]
-    answered = [script for form in FORMS for script in _answers(driver, method, form)]
-    turns = max(len(asked), len(answered))
-    pairs = [(asked[turn % len(asked)], answered[turn % len(answered)]) for turn in range(turns)]
-    whole = [Exchange(f"fields {turn}", *pair) for turn, pair in enumerate(pairs)]
-    return [*whole, *(Exchange(name, asked[0], script) for name, script in _failures(driver))]
+    asked = [request for form in ROUNDS for request in _requests(driver, method, form)]
+    answered = [script for form in ROUNDS[: 1 if driver.streams else None] for script in _answers(driver, method, form)]
+    pairs = zip_longest(asked, answered)
+    whole = [Exchange(f"fields {turn}", *_both(pair, asked[-1])) for turn, pair in enumerate(pairs)]
+    return [*whole, *(Exchange(name, asked[-1], script) for name, script in _failures(driver))]
+
+
+def _both(pair: tuple[Any, Any], smallest: dict[str, Any]) -> tuple[dict[str, Any], Callable[[Simulator], None]]:
+    """What has no counterpart any more gets a small one: the shortest request, the simulator's own answer."""
+    return pair[0] or smallest, pair[1] or (lambda simulator: None)
 
 
 def _method(driver: Driver) -> Any:

@@ -62,18 +62,22 @@ def _as_base64(text: str) -> str:
 
 
 FORMS: Mapping[str, Callable[[str], str]] = {"plain": str, "json": _as_json, "url": _as_url, "base64": _as_base64}
+_WRAPPED = ("json", "url", "base64")
+ROUNDS = ("plain", "wrapped")
 
 
 class Planter:
     """Fills types with needles; ``form`` is how they are written."""
 
     def __init__(self, form: str = "plain", *, by_alias: bool = False) -> None:
-        self._written = FORMS[form]
+        self._form = form
         self._by_alias = by_alias
 
     def text(self, place: str) -> str:
-        """The needle of the place, in this planter's form."""
-        return self._written(needle(place))
+        """The needle of the place, in this planter's form; ``wrapped`` is another one from place to place."""
+        found = needle(place)
+        form = _WRAPPED[_numbers[place] % len(_WRAPPED)] if self._form == "wrapped" else self._form
+        return FORMS[form](found)
 
     def variants(self, kind: Any, place: str, depth: int = 0, above: tuple[Any, ...] = ()) -> list[Any]:
         """Values of the type, each with a needle in every text; none for what cannot be made (a file, a client)."""

@@ -23,7 +23,7 @@ CREDENTIALS = re.compile(
 """Places that hold credentials, by the names of their fields; names of headers are none."""
 
 ALLOWED: tuple[tuple[str, tuple[str, ...]], ...] = (
-    (r"request\.model$", (names.REQUEST_MODEL,)),
+    (r"request\.model$", (names.REQUEST_MODEL, names.RESPONSE_MODEL)),  # the simulator answers with the model asked for
     (r"request\.stop(\[\])?$|Config\.stop_sequences\[\]$", ("gen_ai.request.stop_sequences",)),
     (r"request\.reasoning_effort$|request\.reasoning:Reasoning\.effort$", ("gen_ai.request.reasoning.level",)),
     (r"request\.service_tier$", ("openai.request.service_tier",)),

@@ -14,7 +14,7 @@ GATES = (None, "no_content", "span_only", "event_only", "span_and_event")
 
 pytestmark = [
     pytest.mark.nonconforming("servers say, and programs pass, what no registry has a word for"),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(120),
 ]
 
 

@@ -20,11 +20,12 @@ from aiobs.call import Callsite, FunctionCall
 from aiobs.capture import deferred
 from aiobs.capture import telemetry as pipeline
 from aiobs.capture.handoff import end_span
-from aiobs.capture.reduce import DEFAULT_POLICY, REDACTED, SECRET_NAMES, reduced
+from aiobs.capture.reduce import DEFAULT_POLICY, is_secret, reduced
 from aiobs.capture.suppression import is_suppressed
 from aiobs.errors import exception_text, public_name, scrub
 from aiobs.guard import guarded
 from aiobs.semconv import names
+from aiobs.semconv.credentials import REDACTED
 from aiobs.semconv.encode import Attributes
 from aiobs.semconv.serialise import clean_text, to_json
 
@@ -223,14 +224,14 @@ def _arguments(target: Target, args: tuple[Any, ...]) -> list[Any]:
     first = 1 if target.is_method else 0
     named = target.parameters
     return [
-        REDACTED if position < len(named) and named[position].lower() in SECRET_NAMES else reduced(value)
+        REDACTED if position < len(named) and is_secret(named[position]) else reduced(value)
         for position, value in enumerate(args)
         if position >= first
     ]
 
 
 def _keywords(kwargs: dict[str, Any]) -> dict[str, Any]:
-    return {name: REDACTED if name.lower() in SECRET_NAMES else reduced(value) for name, value in kwargs.items()}
+    return {name: REDACTED if is_secret(name) else reduced(value) for name, value in kwargs.items()}
 
 
 def _as_object(result: Any) -> Any:

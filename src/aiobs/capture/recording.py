@@ -7,6 +7,7 @@ happened. Nothing here raises: each step runs under the guard, so that losing on
 from __future__ import annotations
 
 import os
+from functools import partial
 from random import getrandbits
 from time import perf_counter_ns, time_ns
 from typing import Any
@@ -23,7 +24,7 @@ from aiobs.capture.handoff import end_span
 from aiobs.capture.helper import HelperRecording, enclosing
 from aiobs.capture.provider import Operation, Provider
 from aiobs.capture.suppression import is_suppressed
-from aiobs.errors import scrub, stack_trace
+from aiobs.errors import request_secrets, scrub, stack_trace
 from aiobs.guard import guarded
 from aiobs.semconv import names
 from aiobs.semconv.content import Content, content_of
@@ -111,6 +112,7 @@ class Recording:
 
     __slots__ = (
         "__weakref__",
+        "_given",
         "_open",
         "_started",
         "call",
@@ -151,6 +153,7 @@ class Recording:
         self.parent = parent
         self.pid = os.getpid()
         self.context = set_value(_ACTIVE, self, trace.set_span_in_context(span, parent))
+        self._given = kwargs
         self._open = [True]
         self.wants_content = self._asks_for_content()
         if self.wants_content:
@@ -208,11 +211,14 @@ class Recording:
     def _failure(self, error: Exception) -> Failure:
         """Never keeps the exception: its traceback holds the driver's frame, which holds us."""
         failure = self.provider.failure_of(error)
-        secrets = self.provider.secrets_of(self.client)
-        failure.message = scrub(failure.message, secrets)
+        secrets = (*self._secrets(), *request_secrets(error))
+        failure.scrub(partial(scrub, secrets=secrets))
         if self.telemetry.describes_errors:
             failure.stacktrace = scrub(stack_trace(error), secrets)
         return failure
+
+    def _secrets(self) -> tuple[str, ...]:
+        return guarded(self.provider.secrets_of, self.client, self._given) or ()
 
     def _read(self, result: Any) -> None:
         response = guarded(self.operation.read_response, result)
@@ -226,7 +232,7 @@ class Recording:
     def _adopt_failure(self, response: Response) -> None:
         """The answer itself says that the call failed."""
         if response.failure is not None:
-            response.failure.message = scrub(response.failure.message, self.provider.secrets_of(self.client))
+            response.failure.scrub(partial(scrub, secrets=self._secrets()))
             self.call.failure = response.failure
 
     def _claim(self, at: int) -> bool:

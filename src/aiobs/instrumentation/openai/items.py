@@ -8,6 +8,7 @@ from aiobs.call import Choice, Message, Part, Prompt, Tool
 from aiobs.instrumentation.fields import fields_of, get, items, text
 from aiobs.instrumentation.media import blob_part
 from aiobs.instrumentation.openai.media import file_part, image_part
+from aiobs.semconv.credentials import without_credentials
 from aiobs.semconv.encode import output_messages
 
 _RESULTS = ("results", "outputs", "output", "result", "error")
@@ -45,8 +46,11 @@ def _say(choice: Choice, kind: str, part: Any) -> None:
 
 
 def _other(kind: str, item: Any) -> list[Part]:
-    """A built-in tool: what was asked of it, and what came of it where the item says that too."""
-    fields = {key: value for key, value in fields_of(item).items() if value is not None}
+    """A built-in tool: what was asked of it, and what came of it where the item says that too.
+
+    An item may list tools, and those have keys of their own.
+    """
+    fields = {key: without_credentials(key, value) for key, value in fields_of(item).items() if value is not None}
     if kind == "compaction":
         return [{"type": "compaction", "id": text(fields.get("id"))}]
     call_id = text(fields.get("call_id")) or text(fields.get("id"))
