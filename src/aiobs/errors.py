@@ -185,19 +185,24 @@ def query_secrets(query: Any) -> tuple[str, ...]:
     return (*given, *map(quote, given), *map(quote_plus, given))
 
 
-def request_secrets(error: BaseException) -> tuple[str, ...]:
-    """What the HTTP request that failed was authorised with, as far as the exception has it: keys that a callable
-    gave, headers of one request, userinfo and query of the URL.
+def request_of(error: BaseException) -> Any:
+    """The HTTP request that failed, if the exception has it."""
+    try:
+        return getattr(error, "request", None) or getattr(getattr(error, "response", None), "request", None)
+    except RuntimeError:  # httpx raises for a request that was never made
+        return None
+
+
+def request_secrets(request: Any) -> tuple[str, ...]:
+    """What an HTTP request was authorised with: keys that a callable gave, headers of this one request, userinfo and
+    query of the URL.
     """
     try:
-        request = getattr(error, "request", None) or getattr(getattr(error, "response", None), "request", None)
-        url = urlsplit(str(request.url)) if request is not None else None
-        if request is None or url is None:
-            return ()
-        userinfo = tuple(part for part in (url.username, url.password) if part)
-        return (*header_secrets(request.headers), *query_secrets(url.query), *userinfo)
-    except (AttributeError, RuntimeError, ValueError):  # httpx raises for a request that was never made
+        url = urlsplit(str(request.url))
+    except (AttributeError, ValueError):
         return ()
+    userinfo = tuple(part for part in (url.username, url.password) if part)
+    return (*header_secrets(getattr(request, "headers", None)), *query_secrets(url.query), *userinfo)
 
 
 _PLAIN_HEADERS = frozenset({
@@ -216,6 +221,7 @@ _KEY_SHAPES = re.compile(
       | \bya29\.[\w.-]{10,}              # Google OAuth
       | \b(?:gsk|xai|hf)_[\w-]{8,}       # Groq, xAI, Hugging Face
       | (?<=[Bb]earer\ )[\w.~+/=-]{8,}   # an Authorization header
+      | (?<=[Bb]asic\ )[\w+/=-]{8,}      # the same of a URL with userinfo
       | (?<=://)[^/\s:@]+:[^/\s@]+(?=@)   # user:password@ in a URL
     """,
     re.VERBOSE,

@@ -25,7 +25,7 @@ from aiobs.capture.callsite import find_callsite
 from aiobs.capture.deferred import Abandonable
 from aiobs.capture.handoff import end_span
 from aiobs.capture.suppression import is_suppressed
-from aiobs.errors import request_secrets, scrub
+from aiobs.errors import request_of, request_secrets, scrub
 from aiobs.guard import guarded
 from aiobs.semconv.encode import helper_attributes, span_name
 from aiobs.semconv.serialise import clean_text
@@ -197,7 +197,7 @@ class HelperRecording:
 
     def _failure(self, error: Exception) -> Failure:
         failure = self.provider.failure_of(error)
-        secrets = (*(guarded(self.provider.secrets_of, self.client, self._given) or ()), *request_secrets(error))
+        secrets = (*(guarded(self.provider.secrets_of, self.client, self._given) or ()), *request_secrets(request_of(error)))
         failure.scrub(partial(scrub, secrets=secrets))
         return failure
 

@@ -24,7 +24,7 @@ from aiobs.capture.handoff import end_span
 from aiobs.capture.helper import HelperRecording, enclosing
 from aiobs.capture.provider import Operation, Provider
 from aiobs.capture.suppression import is_suppressed
-from aiobs.errors import request_secrets, scrub, stack_trace
+from aiobs.errors import request_of, request_secrets, scrub, stack_trace
 from aiobs.guard import guarded
 from aiobs.semconv import names
 from aiobs.semconv.content import Content, content_of
@@ -123,6 +123,7 @@ class Recording:
         "parent",
         "pid",
         "provider",
+        "sent",
         "session",
         "span",
         "telemetry",
@@ -154,6 +155,7 @@ class Recording:
         self.pid = os.getpid()
         self.context = set_value(_ACTIVE, self, trace.set_span_in_context(span, parent))
         self._given = kwargs
+        self.sent: Any = None  # the HTTP request, as far as a seam of the SDK has shown it
         self._open = [True]
         self.wants_content = self._asks_for_content()
         if self.wants_content:
@@ -211,14 +213,15 @@ class Recording:
     def _failure(self, error: Exception) -> Failure:
         """Never keeps the exception: its traceback holds the driver's frame, which holds us."""
         failure = self.provider.failure_of(error)
-        secrets = (*self._secrets(), *request_secrets(error))
+        secrets = (*self._secrets(), *request_secrets(request_of(error)))
         failure.scrub(partial(scrub, secrets=secrets))
         if self.telemetry.describes_errors:
             failure.stacktrace = scrub(stack_trace(error), secrets)
         return failure
 
     def _secrets(self) -> tuple[str, ...]:
-        return guarded(self.provider.secrets_of, self.client, self._given) or ()
+        known = guarded(self.provider.secrets_of, self.client, self._given) or ()
+        return (*known, *request_secrets(self.sent))
 
     def _read(self, result: Any) -> None:
         response = guarded(self.operation.read_response, result)
@@ -226,6 +229,8 @@ class Recording:
             return
         if self.wants_content:
             response.choices = guarded(self.operation.read_choices, result) or {}
+        if isinstance(response.native, str):  # no answer but a page, which may say anything
+            response.native = scrub(response.native, self._secrets())
         self.call.response = response
         self._adopt_failure(response)
 

@@ -20,7 +20,7 @@ def note_retry(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...]
 
 
 def note_response(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Keep the status of the answer."""
+    """Keep the status of the answer, and the request: a failure must not tell what it was authorised with."""
     guarded(_keep_status, instance, kwargs.get("response"))
     return wrapped(*args, **kwargs)
 
@@ -34,3 +34,4 @@ def _keep_status(client: Any, response: Any) -> None:
     status = getattr(response, "status_code", None)
     if type(status) is int and (recording := active(client)) is not None:
         recording.call.status_code = status
+        recording.sent = getattr(response, "request", None)
