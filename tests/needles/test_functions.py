@@ -31,6 +31,7 @@ def _secret(name: str) -> str:
 
 
 def _fails(text: str) -> None:
+    text = f"bad key sk-{_secret('error.key')}, Bearer {_secret('error.bearer')}, {text}"
     try:
         raise KeyError(needle("function.cause"))
     except KeyError as cause:
@@ -79,9 +80,9 @@ def _run() -> None:
     closed(needle("function.closed argument"))
     for call in (failing, closed_failing):
         with suppress(ValueError):
-            call(f"bad key sk-{_secret('error.key')} in {needle('function.argument')}")
+            call(needle("function.argument"))
     with suppress(ValueError):
-        list(generating(f"Bearer {_secret('error.bearer')}"))
+        list(generating(needle("function.argument")))
 
 
 @pytest.mark.parametrize("capture", GATES)
@@ -104,7 +105,7 @@ def tool(city: str) -> dict[str, str]:
 
 
 def broken_tool(city: str) -> dict[str, str]:
-    error = LookupError(needle("tool.error"), f"key sk-{_secret('tool.error')}")
+    error = LookupError(needle("tool.error"))  # the SDK tells the model: no place for credentials
     error.add_note(needle("tool.note"))
     raise error
 

@@ -111,13 +111,13 @@ class FunctionRecording:
         if self._items is not None:
             self.close()
             return
-        if self.call is not None and self.target.capture_result:
+        if self.call is not None and self._is_captured(self.target.capture_result):
             self.call.result = guarded(reduced, result)
         self._end({}, None)
 
     def close(self, at: int | None = None) -> None:
         """The generator ended, or was closed early, which is as good, now or ``at`` (of the monotonic clock)."""
-        if self.call is not None and self.target.capture_result:
+        if self.call is not None and self._is_captured(self.target.capture_result):
             self.call.result = (self._items or Yielded()).picture()
         self._end({}, at)
 
@@ -126,7 +126,7 @@ class FunctionRecording:
         if self.target.cause_of is not None:
             error = guarded(self.target.cause_of, error) or error
         if self.call is not None:
-            self.call.error = guarded(_error_text, error, self.target)
+            self.call.error = guarded(_error_text, error, self._is_captured(self.target.capture_args))
         if not isinstance(error, Exception):
             self._end({names.CANCELLED: True}, at)
             return
@@ -135,6 +135,10 @@ class FunctionRecording:
             told = self.telemetry.describes_errors and self.target.capture_args
             guarded(self.span.set_status, StatusCode.ERROR, clean_text(scrub(exception_text(error))) if told else kind)
         self._end({names.ERROR_TYPE: kind}, at)
+
+    def _is_captured(self, wanted: bool) -> bool:
+        """What the function got or gave is wanted, and some output may have it."""
+        return wanted and (self.telemetry.content_in_file or self.telemetry.content_on_spans)
 
     def _end(self, attributes: Attributes, at: int | None) -> None:
         duration = (perf_counter_ns() if at is None else at) - self._started
@@ -239,10 +243,10 @@ def _as_object(result: Any) -> Any:
     return result if isinstance(result, dict) else {"result": result}
 
 
-def _error_text(error: BaseException, target: Target) -> str:
-    """An error text can quote an argument."""
+def _error_text(error: BaseException, is_captured: bool) -> str:
+    """An error text can quote an argument: the class alone where arguments are not captured."""
     name = type(error).__name__
-    return f"{name}: {scrub(exception_text(error))}" if target.capture_args else name
+    return f"{name}: {scrub(exception_text(error))}" if is_captured else name
 
 
 class Yielded:

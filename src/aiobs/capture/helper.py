@@ -10,7 +10,6 @@ from __future__ import annotations
 import weakref
 from contextvars import ContextVar
 from dataclasses import replace
-from functools import partial
 from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +24,7 @@ from aiobs.capture.callsite import find_callsite
 from aiobs.capture.deferred import Abandonable
 from aiobs.capture.handoff import end_span
 from aiobs.capture.suppression import is_suppressed
-from aiobs.errors import request_of, request_secrets, scrub
+from aiobs.errors import request_of, request_secrets
 from aiobs.guard import guarded
 from aiobs.semconv.encode import helper_attributes, span_name
 from aiobs.semconv.serialise import clean_text
@@ -196,10 +195,8 @@ class HelperRecording:
         self._end(None, at, failure=failure, cancelled=failure is None)
 
     def _failure(self, error: Exception) -> Failure:
-        failure = self.provider.failure_of(error)
         secrets = (*(guarded(self.provider.secrets_of, self.client, self._given) or ()), *request_secrets(request_of(error)))
-        failure.scrub(partial(scrub, secrets=secrets))
-        return failure
+        return self.telemetry.clean(self.provider.failure_of(error), secrets)
 
     def _end(
         self,

@@ -7,7 +7,6 @@ happened. Nothing here raises: each step runs under the guard, so that losing on
 from __future__ import annotations
 
 import os
-from functools import partial
 from random import getrandbits
 from time import perf_counter_ns, time_ns
 from typing import Any
@@ -212,9 +211,8 @@ class Recording:
 
     def _failure(self, error: Exception) -> Failure:
         """Never keeps the exception: its traceback holds the driver's frame, which holds us."""
-        failure = self.provider.failure_of(error)
         secrets = (*self._secrets(), *request_secrets(request_of(error)))
-        failure.scrub(partial(scrub, secrets=secrets))
+        failure = self.telemetry.clean(self.provider.failure_of(error), secrets)
         if self.telemetry.describes_errors:
             failure.stacktrace = scrub(stack_trace(error), secrets)
         return failure
@@ -237,8 +235,7 @@ class Recording:
     def _adopt_failure(self, response: Response) -> None:
         """The answer itself says that the call failed."""
         if response.failure is not None:
-            response.failure.scrub(partial(scrub, secrets=self._secrets()))
-            self.call.failure = response.failure
+            self.call.failure = self.telemetry.clean(response.failure, self._secrets())
 
     def _claim(self, at: int) -> bool:
         try:
