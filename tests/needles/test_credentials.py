@@ -119,7 +119,9 @@ def echoed(request: Request) -> str:
 
 def _key(request: Request) -> str:
     given = request.headers
-    key = given.get("authorization", "").rpartition(" ")[2] or given.get("api-key") or given.get("x-goog-api-key") or "k"
+    key = (
+        given.get("authorization", "").rpartition(" ")[2] or given.get("api-key") or given.get("x-goog-api-key") or "k"
+    )
     return key
 
 
@@ -186,7 +188,9 @@ def test_a_proxy_with_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
         with suppress(openai.APIError):
             client = openai.OpenAI(base_url="http://example.invalid/v1", api_key=secret("api_key"), max_retries=0)
             client.chat.completions.create(model="m", messages=[{"role": "user", "content": "hi"}])
-        assert [span.attributes["error.type"] for span in outputs.spans if span.attributes] == ["openai.APIConnectionError"]
+        assert [span.attributes["error.type"] for span in outputs.spans if span.attributes] == [
+            "openai.APIConnectionError"
+        ]
         monkeypatch.delenv("HTTP_PROXY")
         found = leaks(outputs.collect(), "span_and_event")
     assert not found, "\n".join(map(str, found))

@@ -76,7 +76,9 @@ def _run() -> None:
     headers = {"headers": {"Authorization": _secret("kwargs.authorization"), "X-Api-Key": _secret("kwargs.x-api-key")}}
     plain(needle("function.argument"), said=needle("function.keyword"), deep={"a": [keys]}, **keys, **headers)
     plain(text="", account=Account(needle("function.account"), _secret("dataclass.api_key")))
-    secretive("", _secret("password"), _secret("api_key"), token=_secret("token"), authorization=_secret("authorization"))
+    secretive(
+        "", _secret("password"), _secret("api_key"), token=_secret("token"), authorization=_secret("authorization")
+    )
     closed(needle("function.closed argument"))
     for call in (failing, closed_failing):
         with suppress(ValueError):

@@ -45,7 +45,9 @@ def _prompt_on_span(patch: pytest.MonkeyPatch) -> None:
 
 def _exception_text_in_status(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
-        Recording, "_set_status", lambda self: self.span.set_status(recording.StatusCode.ERROR, self.call.failure.message)
+        Recording,
+        "_set_status",
+        lambda self: self.span.set_status(recording.StatusCode.ERROR, self.call.failure.message),
     )
 
 
@@ -87,15 +89,15 @@ def _exception_in_metrics(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Recording, "_failure", leaky)
 
 
-BREAKS: dict[str, tuple[Break, str | None, set[str]]] = {
-    "prompt on span": (_prompt_on_span, None, {"span", "otlp", "console"}),
-    "exception text in status": (_exception_text_in_status, None, {"span.status", "otlp"}),
-    "exception text as error.type": (_exception_in_metrics, None, {"span", "metric", "log", "tree"}),
-    "headers in session file": (_headers_in_file, None, {"file", "journal"}),
-    "keys of tools in session file": (_keys_of_tools_in_file, None, {"file", "journal"}),
-    "no scrub": (_no_scrub, None, {"file", "journal"}),
-    "message in log line": (_message_in_log, None, {"aiobs log"}),
-    "userinfo in server.address": (_userinfo_in_address, None, {"span", "metric", "otlp"}),
+BREAKS: dict[str, tuple[Break, set[str]]] = {
+    "prompt on span": (_prompt_on_span, {"span", "otlp", "console"}),
+    "exception text in status": (_exception_text_in_status, {"span.status", "otlp"}),
+    "exception text as error.type": (_exception_in_metrics, {"span", "metric", "log", "tree"}),
+    "headers in session file": (_headers_in_file, {"file", "journal"}),
+    "keys of tools in session file": (_keys_of_tools_in_file, {"file", "journal"}),
+    "no scrub": (_no_scrub, {"file", "journal"}),
+    "message in log line": (_message_in_log, {"aiobs log"}),
+    "userinfo in server.address": (_userinfo_in_address, {"span", "metric", "otlp"}),
 }
 
 
@@ -110,11 +112,11 @@ def provider_as_before() -> Any:
         object.__setattr__(operation, "read_request", read)
 
 
-def _found(capture: str | None, monkeypatch: pytest.MonkeyPatch) -> list[Leak]:
+def _found(monkeypatch: pytest.MonkeyPatch) -> list[Leak]:
     """What the suite finds of one operation that works, and one that fails and is told its key."""
     driver = next(driver for driver in DRIVERS if str(driver) == "openai-responses-sync-whole")
     some = [*exchanges(driver)[:3], *exchanges(driver)[-10:]]
-    with Outputs(capture, monkeypatch) as outputs:
+    with Outputs(None, monkeypatch) as outputs:
         run(driver, some, outputs)
         plain(needle("function.argument"))
         with Simulator() as simulator, suppress(Exception):
@@ -122,18 +124,18 @@ def _found(capture: str | None, monkeypatch: pytest.MonkeyPatch) -> list[Leak]:
             client = simulator.openai(base_url=url, api_key=needle("credential.key"))
             simulator.fail(401, message=f"bad key {needle('credential.key')}")
             client.chat.completions.create(model="m", messages=[{"role": "user", "content": "hi"}])
-        return leaks(outputs.collect(), capture)
+        return leaks(outputs.collect(), None)
 
 
 def test_nothing_is_found_where_nothing_leaks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same program, unbroken."""
-    assert _found(None, monkeypatch) == []
+    assert _found(monkeypatch) == []
 
 
 @pytest.mark.parametrize("broken", BREAKS)
 def test_a_leak_is_found(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """In each output that it comes out of."""
-    breaks, capture, where = BREAKS[broken]
+    breaks, where = BREAKS[broken]
     breaks(monkeypatch)
-    found = _found(capture, monkeypatch)
+    found = _found(monkeypatch)
     assert {leak.kind for leak in found} >= where, "\n".join(map(str, found))

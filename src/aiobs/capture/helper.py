@@ -195,7 +195,10 @@ class HelperRecording:
         self._end(None, at, failure=failure, cancelled=failure is None)
 
     def _failure(self, error: Exception) -> Failure:
-        secrets = (*(guarded(self.provider.secrets_of, self.client, self._given) or ()), *request_secrets(request_of(error)))
+        secrets = (
+            *(guarded(self.provider.secrets_of, self.client, self._given) or ()),
+            *request_secrets(request_of(error)),
+        )
         return self.telemetry.clean(self.provider.failure_of(error), secrets)
 
     def _end(

@@ -225,6 +225,7 @@ class Recording:
         response = guarded(self.operation.read_response, result)
         if response is None:
             return
+        response.wants_content = self.wants_content
         if self.wants_content:
             response.choices = guarded(self.operation.read_choices, result) or {}
         if isinstance(response.native, str):  # no answer but a page, which may say anything

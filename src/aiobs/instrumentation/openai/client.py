@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from operator import attrgetter
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -57,7 +57,7 @@ def secrets_of(client: Any, kwargs: Mapping[str, Any]) -> tuple[str, ...]:
     keys = (getattr(client, name, None) for name in ("api_key", "admin_api_key", "webhook_secret", "_azure_ad_token"))
     url = getattr(client, "base_url", None)
     return (
-        *(key for key in (*keys, getattr(url, "username", None), getattr(url, "password", None)) if _is_text(key)),
+        *_texts((*keys, getattr(url, "username", None), getattr(url, "password", None))),
         *header_secrets(getattr(client, "_custom_headers", None)),
         *header_secrets(kwargs.get("extra_headers")),
         *query_secrets(getattr(client, "_custom_query", None)),
@@ -65,8 +65,8 @@ def secrets_of(client: Any, kwargs: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and value != ""
+def _texts(values: Iterable[Any]) -> Iterator[str]:
+    return (value for value in values if isinstance(value, str) and value)
 
 
 def _provider_name(client: Any, host: str) -> str:
