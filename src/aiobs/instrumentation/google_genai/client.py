@@ -36,7 +36,7 @@ def _server(provider: str, url: str) -> Server:
 
 
 def secrets_of(client: Any, kwargs: Mapping[str, Any]) -> tuple[str, ...]:
-    """The client's key and token, the headers of client and request, the URL's userinfo; nothing is refreshed for it."""
+    """The client's key and token, the headers of client and request, the URL's userinfo; nothing is refreshed."""
     options = getattr(client, "_http_options", None)
     url = urlsplit(str(field(options, "base_url") or ""))
     token = getattr(getattr(client, "_credentials", None), "token", None)
