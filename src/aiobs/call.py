@@ -211,7 +211,8 @@ class Response:
     """What came back.
 
     ``choices`` by index is filled chunk by chunk for a stream, on demand for a whole answer; without
-    ``wants_content`` a stream's have nothing but their finish reasons. ``failure`` is set when
+    ``wants_content`` a stream's have nothing but their finish reasons, and the session file takes nothing that was said
+    from ``native``. ``failure`` is set when
     the provider answered 200 with an error in it. ``native`` is the SDK's own object; of a stream, whatever its
     ``fold_chunk`` keeps. ``continues``: the SDK will ask for the rest of this answer by another request. ``compacted``:
     the provider has shortened the conversation.
@@ -251,6 +252,11 @@ class Failure:
     status_code: int | None = None
     request_id: str | None = None
     retry_after: float | None = None
+
+    def scrub(self, clean: Callable[[str], str]) -> None:
+        """Take credentials out of what the provider said, its code included."""
+        self.type, self.exception_type = clean(self.type), clean(self.exception_type)
+        self.message = clean(self.message)
 
 
 @dataclass(slots=True)

@@ -13,8 +13,10 @@ from __future__ import annotations
 import re
 import time
 import traceback
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
 
 from aiobs.call import Failure
 
@@ -182,12 +184,55 @@ def public_name(cls: type) -> str:
 
 def scrub(text: str, secrets: tuple[str, ...] = ()) -> str:
     """The text without the secrets given, without anything shaped like a provider's key or a password in a URL."""
-    for secret in secrets:
+    for secret in sorted(secrets, key=len, reverse=True):  # one may be a part of another
         if len(secret) >= _SHORTEST_SECRET:
             text = text.replace(secret, _REDACTED)
     return _KEY_SHAPES.sub(_REDACTED, text)
 
 
+def header_secrets(headers: Any) -> tuple[str, ...]:
+    """The values of request headers that may be credentials, also without the word before them (``Bearer``)."""
+    if not isinstance(headers, Mapping):
+        return ()
+    given = [str(value) for name, value in headers.items() if str(name).lower() not in _PLAIN_HEADERS]
+    return tuple(part for value in given for part in (value, value.rpartition(" ")[2]) if len(part) >= _SHORTEST_VALUE)
+
+
+def query_secrets(query: Any) -> tuple[str, ...]:
+    """The values of a query, a mapping or a query string, as they are and as a URL spells them."""
+    pairs = query.items() if isinstance(query, Mapping) else parse_qsl(query) if isinstance(query, str) else ()
+    given = [value for _, value in pairs if isinstance(value, str) and len(value) >= _SHORTEST_VALUE]
+    return (*given, *map(quote, given), *map(quote_plus, given))
+
+
+def request_of(error: BaseException) -> Any:
+    """The HTTP request that failed, if the exception has it."""
+    try:
+        return getattr(error, "request", None) or getattr(getattr(error, "response", None), "request", None)
+    except RuntimeError:  # httpx raises for a request that was never made
+        return None
+
+
+def request_secrets(request: Any) -> tuple[str, ...]:
+    """What an HTTP request was authorised with: keys that a callable gave, headers of this one request, userinfo and
+    query of the URL.
+    """
+    try:
+        url = urlsplit(str(request.url))
+    except (AttributeError, ValueError):
+        return ()
+    userinfo = tuple(part for part in (url.username, url.password) if part)
+    return (*header_secrets(getattr(request, "headers", None)), *query_secrets(url.query), *userinfo)
+
+
+_PLAIN_HEADERS = frozenset({
+    "accept", "accept-encoding", "connection", "content-length", "content-type", "host", "user-agent",
+    *(f"x-stainless-{name}" for name in (
+        "arch", "async", "lang", "os", "package-version", "raw-response", "read-timeout", "retry-count", "runtime",
+        "runtime-version", "helper-method", "timeout")),
+    "x-goog-api-client", "openai-beta", "transfer-encoding",
+})  # fmt: skip
+_SHORTEST_VALUE = 8  # a header or a query also says things like "true"
 _REDACTED = "[REDACTED]"
 _SHORTEST_SECRET = 4
 _KEY_SHAPES = re.compile(
@@ -196,6 +241,7 @@ _KEY_SHAPES = re.compile(
       | \bya29\.[\w.-]{10,}              # Google OAuth
       | \b(?:gsk|xai|hf)_[\w-]{8,}       # Groq, xAI, Hugging Face
       | (?<=[Bb]earer\ )[\w.~+/=-]{8,}   # an Authorization header
+      | (?<=[Bb]asic\ )[\w+/=-]{8,}      # the same of a URL with userinfo
       | (?<=://)[^/\s:@]+:[^/\s@]+(?=@)   # user:password@ in a URL
     """,
     re.VERBOSE,

@@ -12,7 +12,6 @@ from opentelemetry.trace import Status, StatusCode
 
 from aiobs.call import Failure
 from aiobs.exporters.session_record import (
-    CREDENTIAL_KEYS,
     Identity,
     call_event,
     callsite_record,
@@ -22,6 +21,7 @@ from aiobs.exporters.session_record import (
     span_event,
     without_credentials,
 )
+from aiobs.semconv.credentials import NAMES
 
 from .conftest import function_call, model_call
 
@@ -163,7 +163,7 @@ def test_credentials_are_never_written() -> None:
     }
 
 
-@pytest.mark.parametrize("key", sorted(CREDENTIAL_KEYS))
+@pytest.mark.parametrize("key", sorted(NAMES))
 def test_each_credential_is_replaced_in_any_spelling(key: str) -> None:
     """The quick look for credentials overlooks none of the keys."""
     for name in (key, key.upper(), key.title()):

@@ -20,12 +20,13 @@ from aiobs.call import Callsite, FunctionCall
 from aiobs.capture import deferred
 from aiobs.capture import telemetry as pipeline
 from aiobs.capture.handoff import end_span
-from aiobs.capture.reduce import DEFAULT_POLICY, REDACTED, SECRET_NAMES, reduced
+from aiobs.capture.reduce import DEFAULT_POLICY, is_secret, reduced
 from aiobs.capture.suppression import is_suppressed
 from aiobs.errors import exception_text, public_name, scrub
 from aiobs.guard import guarded
 from aiobs.semconv import names
 from aiobs.semconv.attributes import put_attributes
+from aiobs.semconv.credentials import REDACTED
 from aiobs.semconv.encode import Attributes, callsite_attributes
 from aiobs.semconv.serialise import clean_text, plain_to_json
 
@@ -113,7 +114,7 @@ class FunctionRecording:
         if self._items is not None:
             self.close()
             return
-        if self.call is not None and self.target.capture_result:
+        if self.call is not None and self._is_captured(self.target.capture_result):
             self.call.result = guarded(reduced, result)
         kind = guarded(self.target.error_of, result) if self.target.error_of is not None else None
         if kind is not None and self.span.is_recording():
@@ -122,7 +123,7 @@ class FunctionRecording:
 
     def close(self, at: int | None = None) -> None:
         """The generator ended, or was closed early, which is as good, now or ``at`` (of the monotonic clock)."""
-        if self.call is not None and self.target.capture_result:
+        if self.call is not None and self._is_captured(self.target.capture_result):
             self.call.result = (self._items or Yielded()).picture()
         self._end({}, at)
 
@@ -131,7 +132,7 @@ class FunctionRecording:
         if self.target.cause_of is not None:
             error = guarded(self.target.cause_of, error) or error
         if self.call is not None:
-            self.call.error = guarded(_error_text, error, self.target)
+            self.call.error = guarded(_error_text, error, self._is_captured(self.target.capture_args))
         if not isinstance(error, Exception):
             self._end({names.CANCELLED: True}, at)
             return
@@ -140,6 +141,10 @@ class FunctionRecording:
             told = self.telemetry.describes_errors and self.target.capture_args
             guarded(self.span.set_status, StatusCode.ERROR, clean_text(scrub(exception_text(error))) if told else kind)
         self._end({names.ERROR_TYPE: kind}, at)
+
+    def _is_captured(self, wanted: bool) -> bool:
+        """What the function got or gave is wanted, and some output may have it."""
+        return wanted and (self.telemetry.content_in_file or self.telemetry.content_on_spans)
 
     def _end(self, attributes: Attributes, at: int | None) -> None:
         duration = (perf_counter_ns() if at is None else at) - self._started
@@ -231,14 +236,14 @@ def _arguments(target: Target, args: tuple[Any, ...]) -> list[Any]:
     first = 1 if target.is_method else 0
     named = target.parameters
     return [
-        REDACTED if position < len(named) and named[position].lower() in SECRET_NAMES else reduced(value)
+        REDACTED if position < len(named) and is_secret(named[position]) else reduced(value)
         for position, value in enumerate(args)
         if position >= first
     ]
 
 
 def _keywords(kwargs: dict[str, Any]) -> dict[str, Any]:
-    return {name: REDACTED if name.lower() in SECRET_NAMES else reduced(value) for name, value in kwargs.items()}
+    return {name: REDACTED if is_secret(name) else reduced(value) for name, value in kwargs.items()}
 
 
 def _as_object(result: Any) -> Any:
@@ -246,10 +251,10 @@ def _as_object(result: Any) -> Any:
     return result if isinstance(result, dict) else {"result": result}
 
 
-def _error_text(error: BaseException, target: Target) -> str:
-    """An error text can quote an argument."""
+def _error_text(error: BaseException, is_captured: bool) -> str:
+    """An error text can quote an argument: the class alone where arguments are not captured."""
     name = type(error).__name__
-    return f"{name}: {scrub(exception_text(error))}" if target.capture_args else name
+    return f"{name}: {scrub(exception_text(error))}" if is_captured else name
 
 
 class Yielded:

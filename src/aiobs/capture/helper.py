@@ -24,7 +24,7 @@ from aiobs.capture.callsite import find_callsite
 from aiobs.capture.deferred import Abandonable
 from aiobs.capture.handoff import end_span
 from aiobs.capture.suppression import is_suppressed
-from aiobs.errors import scrub
+from aiobs.errors import request_of, request_secrets
 from aiobs.guard import guarded
 from aiobs.semconv.encode import helper_attributes, span_name
 from aiobs.semconv.serialise import clean_text
@@ -62,7 +62,7 @@ def start_helper(
     model = helper.model_of(instance, args, kwargs)
     if model is None and not (helper.may_continue and helper.may_continue(kwargs)):
         return None
-    recording = HelperRecording(provider, helper, client, context, callsite)
+    recording = HelperRecording(provider, helper, client, context, callsite, kwargs)
     if model is not None:
         recording.callsite = callsite or guarded(find_callsite, 0, provider.own_packages)
         recording.open(model)
@@ -75,6 +75,7 @@ class HelperRecording:
     __slots__ = (
         "_calls",
         "_context",
+        "_given",
         "_session",
         "_span",
         "_started",
@@ -92,8 +93,15 @@ class HelperRecording:
     )
 
     def __init__(
-        self, provider: Provider, helper: Helper, client: object, parent: Context, callsite: Callsite | None
+        self,
+        provider: Provider,
+        helper: Helper,
+        client: object,
+        parent: Context,
+        callsite: Callsite | None,
+        kwargs: dict[str, Any],
     ) -> None:
+        self._given = kwargs
         self.telemetry = pipeline.current()
         self.provider = provider
         self.helper = helper
@@ -187,9 +195,11 @@ class HelperRecording:
         self._end(None, at, failure=failure, cancelled=failure is None)
 
     def _failure(self, error: Exception) -> Failure:
-        failure = self.provider.failure_of(error)
-        failure.message = scrub(failure.message, self.provider.secrets_of(self.client))
-        return failure
+        secrets = (
+            *(guarded(self.provider.secrets_of, self.client, self._given) or ()),
+            *request_secrets(request_of(error)),
+        )
+        return self.telemetry.clean(self.provider.failure_of(error), secrets)
 
     def _end(
         self,

@@ -106,8 +106,8 @@ class Provider:
 
     ``name`` is what the session file calls it; ``packages`` are the names it is imported by. ``answer_of`` finds the
     answer in an exception that was raised after one had come (a length limit while parsing), or None. ``secrets_of``
-    gives a client's credentials, so that they can be scrubbed from what servers echo. ``model_of`` finds the model in
-    the arguments, for the name of the span.
+    gives the credentials of a client and of a request's arguments, so that they can be scrubbed from what servers echo.
+    ``model_of`` finds the model in the arguments, for the name of the span.
     """
 
     name: str
@@ -119,7 +119,7 @@ class Provider:
     shape_of: Callable[[Any], Shape]
     failure_of: Callable[[Exception], Failure]
     answer_of: Callable[[BaseException], Any]
-    secrets_of: Callable[[Any], tuple[str, ...]]
+    secrets_of: Callable[[Any, dict[str, Any]], tuple[str, ...]]
     model_of: Callable[[dict[str, Any]], Any] = methodcaller("get", "model")
     helpers: tuple[Helper, ...] = ()
     seams: tuple[Seam, ...] = ()

@@ -23,7 +23,7 @@ from aiobs.capture.handoff import end_span
 from aiobs.capture.helper import HelperRecording, enclosing
 from aiobs.capture.provider import Operation, Provider
 from aiobs.capture.suppression import is_suppressed
-from aiobs.errors import scrub, stack_trace
+from aiobs.errors import request_of, request_secrets, scrub, stack_trace
 from aiobs.guard import guarded
 from aiobs.semconv import names
 from aiobs.semconv.attributes import put_attributes
@@ -113,6 +113,7 @@ class Recording:
 
     __slots__ = (
         "__weakref__",
+        "_given",
         "_open",
         "_started",
         "call",
@@ -123,6 +124,7 @@ class Recording:
         "parent",
         "pid",
         "provider",
+        "sent",
         "session",
         "span",
         "telemetry",
@@ -153,6 +155,8 @@ class Recording:
         self.parent = parent
         self.pid = os.getpid()
         self.context = set_value(_ACTIVE, self, trace.set_span_in_context(span, parent))
+        self._given = kwargs
+        self.sent: Any = None  # the HTTP request, as far as a seam of the SDK has shown it
         self._open = [True]
         self.wants_content = self._asks_for_content()
         if self.wants_content:
@@ -209,19 +213,25 @@ class Recording:
 
     def _failure(self, error: Exception) -> Failure:
         """Never keeps the exception: its traceback holds the driver's frame, which holds us."""
-        failure = self.provider.failure_of(error)
-        secrets = self.provider.secrets_of(self.client)
-        failure.message = scrub(failure.message, secrets)
+        secrets = (*self._secrets(), *request_secrets(request_of(error)))
+        failure = self.telemetry.clean(self.provider.failure_of(error), secrets)
         if self.telemetry.describes_errors:
             failure.stacktrace = scrub(stack_trace(error), secrets)
         return failure
+
+    def _secrets(self) -> tuple[str, ...]:
+        known = guarded(self.provider.secrets_of, self.client, self._given) or ()
+        return (*known, *request_secrets(self.sent))
 
     def _read(self, result: Any) -> None:
         response = guarded(self.operation.read_response, result)
         if response is None:
             return
+        response.wants_content = self.wants_content
         if self.wants_content:
             response.choices = guarded(self.operation.read_choices, result) or {}
+        if isinstance(response.native, str):  # no answer but a page, which may say anything
+            response.native = scrub(response.native, self._secrets())
         self.call.response = response
         self._adopt_failure(response)
 
@@ -231,8 +241,7 @@ class Recording:
 
     def note_failure(self, failure: Failure) -> None:
         """The answer itself says that the call failed."""
-        failure.message = scrub(failure.message, self.provider.secrets_of(self.client))
-        self.call.failure = failure
+        self.call.failure = self.telemetry.clean(failure, self._secrets())
 
     def _claim(self, at: int) -> bool:
         try:

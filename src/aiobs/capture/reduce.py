@@ -12,8 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-REDACTED = "[REDACTED]"
-SECRET_NAMES = frozenset({"password", "passwd", "secret", "token", "api_key", "authorization"})
+from aiobs.semconv.credentials import REDACTED, names_a_credential
+
+
+def is_secret(name: str) -> bool:
+    """A parameter or key of that name holds a credential: what any provider calls so, and ``token``."""
+    return name.lower() == "token" or names_a_credential(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,7 @@ def _reduced_mapping(value: Mapping[Any, Any], policy: CapturePolicy, depth: int
             kept["..."] = f"(+{len(value) - policy.max_keys} more)"
             break
         name = key[:100] if type(key) is str else str(reduced(key, policy, policy.max_depth))[:100]
-        kept[name] = REDACTED if name.lower() in SECRET_NAMES else reduced(item, policy, depth + 1)
+        kept[name] = REDACTED if is_secret(name) else reduced(item, policy, depth + 1)
     return kept
 
 

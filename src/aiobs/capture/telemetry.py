@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from opentelemetry import metrics, trace
@@ -18,7 +19,8 @@ from opentelemetry.trace import NoOpTracer, Tracer, TracerProvider
 
 from aiobs import guard
 from aiobs._version import __version__
-from aiobs.call import Call, Record
+from aiobs.call import Call, Failure, Record
+from aiobs.errors import scrub
 from aiobs.semconv import names
 from aiobs.semconv.metrics import Instruments
 from aiobs.settings import CaptureContent, Limits
@@ -102,6 +104,13 @@ class Telemetry:
         if provider is not None and not isinstance(provider, _NOWHERE) and not isinstance(self.tracer, NoOpTracer):
             return False
         return self.sink is None and not self.hooks and self.instruments is None
+
+    def clean(self, failure: Failure, secrets: tuple[str, ...]) -> Failure:
+        """The failure without credentials, and without what it says where not even the session file has content."""
+        failure.scrub(partial(scrub, secrets=secrets))
+        if not self.content_in_file:
+            failure.message = failure.type
+        return failure
 
     @property
     def instruments(self) -> Instruments | None:

@@ -13,45 +13,14 @@ from pydantic_core import from_json
 
 from aiobs.call import Call, Callsite, Failure, FunctionCall, Usage
 from aiobs.errors import scrub
-from aiobs.semconv import names
+from aiobs.semconv import credentials, names
 from aiobs.semconv.serialise import to_json, to_jsonable, truncate
 
 EVENT_BYTES = 1_048_576
-REDACTED = "[REDACTED]"
 _SECOND = 1_000_000_000  # an integer: divided by a float, nanoseconds lose their last digits
 
-TRANSPORT_KEYS = frozenset({"extra_headers", "headers", "http_client", "timeout"})
+TRANSPORT_KEYS = frozenset({"extra_headers", "extra_query", "headers", "http_client", "timeout"})
 """Request arguments that are about the connection and can hold credentials: never written."""
-
-CREDENTIAL_KEYS = frozenset({
-    "accesstoken", "apikey", "apikeystring", "authorization", "bearertoken", "clientsecret", "cookie", "password",
-    "privatekey", "proxyauthorization", "refreshtoken", "secret", "secretkey", "xapikey", "xgoogapikey",
-})  # fmt: skip
-"""Keys, at any depth beside the messages, whose text is replaced: in lower case, without ``_`` and ``-``."""
-
-HEADERS = frozenset({"headers", "extra_headers"})
-"""Keys, at any depth, all of whose values are replaced."""
-
-_STEMS = (
-    "api_key",
-    "api-key",
-    "apikey",
-    "uthorization",
-    "headers",
-    "_token",
-    "stoken",
-    "htoken",
-    "rtoken",
-    "secret",
-    "password",
-    "cookie",
-    "private",
-    "://",
-)
-"""Without one of these (in lower case) there is none of the keys above, and no password in a URL."""
-
-_SAID = frozenset({"messages", "contents", "input", "prompt", "properties"})
-"""What the program says to the model, and the names of a tool's parameters: their keys mean something else."""
 
 _OPERATIONS_OF_FUNCTIONS = frozenset({"execute_tool", "retrieval", "invoke_agent", "invoke_workflow", "plan"})
 _SDK_OF = {
@@ -324,43 +293,18 @@ def without_credentials(request: dict[str, Any]) -> dict[str, Any]:
     kept = _without_transport(request)
     if isinstance(other := kept.get("other"), dict):
         kept["other"] = _without_transport(other)
-    return {key: _checked(key, value) for key, value in kept.items()}
+    return {key: _clean(key, value) for key, value in kept.items()}
 
 
 def _without_transport(arguments: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in arguments.items() if key not in TRANSPORT_KEYS}
 
 
-def _checked(key: str, value: Any) -> Any:
-    if key in _SAID or isinstance(value, (int, float, type(None))):
-        return value
-    if not isinstance(value, str) and not _may_name_a_credential(to_json(value).lower()):
-        return value  # the walk below costs several times as much, for every tool of every call
-    return _redacted(key, to_jsonable(value))  # made plain first: without cycles, and bounded
-
-
-def _may_name_a_credential(text: str) -> bool:
-    return any(stem in text for stem in _STEMS)
-
-
-def _without_credentials(plain: Any) -> Any:
-    if isinstance(plain, dict):
-        return {key: _redacted(key, item) for key, item in plain.items()}
-    return [_without_credentials(item) for item in plain] if isinstance(plain, (list, tuple)) else plain
-
-
-def _redacted(key: str, value: Any) -> Any:
-    name = key.lower()
-    if isinstance(value, str):
-        if name.translate(_WITHOUT_MARKS) in CREDENTIAL_KEYS:
-            return REDACTED
-        return scrub(value) if "://" in value else value
-    if name in HEADERS and isinstance(value, dict):
-        return dict.fromkeys(value, REDACTED)
-    return value if name in _SAID else _without_credentials(value)
-
-
-_WITHOUT_MARKS = str.maketrans("", "", "_-")
+def _clean(key: str, value: Any) -> Any:
+    """One field; the parameters beside the usual ones lie one level deeper."""
+    if key == "other" and isinstance(value, dict):
+        return {name: credentials.without_credentials(name, item) for name, item in value.items()}
+    return credentials.without_credentials(key, value)
 
 
 def event_line(kind: str, event: dict[str, Any]) -> bytes:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
 from aiobs.call import Server
 from aiobs.capture.provider import Shape
+from aiobs.errors import header_secrets
+from aiobs.instrumentation.google_genai.fields import field
 
 _PORTS = {"https": 443, "http": 80}
 
@@ -32,11 +35,17 @@ def _server(provider: str, url: str) -> Server:
     return Server(provider, parts.hostname, parts.port or _PORTS.get(parts.scheme))
 
 
-def secrets_of(client: Any) -> tuple[str, ...]:
-    """The client's key and token, as strings; nothing is refreshed for it."""
+def secrets_of(client: Any, kwargs: Mapping[str, Any]) -> tuple[str, ...]:
+    """The client's key and token, the headers of client and request, the URL's userinfo; nothing is refreshed."""
+    options = getattr(client, "_http_options", None)
+    url = urlsplit(str(field(options, "base_url") or ""))
     token = getattr(getattr(client, "_credentials", None), "token", None)
-    given = (getattr(client, "api_key", None), token)
-    return tuple(key for key in given if isinstance(key, str) and key)
+    given = (getattr(client, "api_key", None), token, url.username, url.password)
+    return (
+        *(key for key in given if isinstance(key, str) and key),
+        *header_secrets(field(options, "headers")),
+        *header_secrets(field(field(kwargs.get("config"), "http_options"), "headers")),
+    )
 
 
 def shape_of(result: Any) -> Shape:

@@ -331,7 +331,7 @@ def session_response(call: Call) -> dict[str, Any] | None:
     }
     extra = {
         "id": response.id,
-        "prompt_feedback": plain(field(response.native, "prompt_feedback")),
+        "prompt_feedback": plain(field(response.native, "prompt_feedback")) if response.wants_content else None,
         "ttft_ms": round(call.first_chunk_ns / 1e6, 3) if call.first_chunk_ns is not None else None,
         "incomplete": call.incomplete or None,
     }

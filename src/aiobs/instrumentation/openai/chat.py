@@ -269,7 +269,7 @@ def session_response(call: Call) -> dict[str, Any] | None:
     record: dict[str, Any] = {
         "id": response.id,
         "model": response.model,
-        "text": first.said("text") if choices else _plain(response.native),
+        "text": first.said("text") if choices else _plain(response),
         "usage": response.usage.native if response.usage else None,
         "finish_reason": response.finish_reasons[0] if response.finish_reasons else None,
         "finish_reasons": response.finish_reasons,
@@ -290,5 +290,6 @@ def _tool_call_record(tool: ToolCall) -> dict[str, Any]:
     return {"id": tool.id, "type": tool.type, "function": {"name": tool.name, "arguments": "".join(tool.arguments)}}
 
 
-def _plain(native: Any) -> str | None:
-    return native if isinstance(native, str) else None
+def _plain(response: Response) -> str | None:
+    """A body that was no JSON."""
+    return response.native if response.wants_content and isinstance(response.native, str) else None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from operator import attrgetter
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from aiobs.call import Server
+from aiobs.errors import header_secrets, query_secrets
 
 client_of = attrgetter("_client")
 
@@ -48,10 +50,23 @@ def server_of(client: Any) -> Server:
     return server
 
 
-def secrets_of(client: Any) -> tuple[str, ...]:
-    """The client's keys, as strings; a key that is a callable is never called."""
+def secrets_of(client: Any, kwargs: Mapping[str, Any]) -> tuple[str, ...]:
+    """The keys, headers and queries of client and request, and the URL's userinfo; a key that is a callable is never
+    called.
+    """
     keys = (getattr(client, name, None) for name in ("api_key", "admin_api_key", "webhook_secret", "_azure_ad_token"))
-    return tuple(key for key in keys if isinstance(key, str) and key)
+    url = getattr(client, "base_url", None)
+    return (
+        *_texts((*keys, getattr(url, "username", None), getattr(url, "password", None))),
+        *header_secrets(getattr(client, "_custom_headers", None)),
+        *header_secrets(kwargs.get("extra_headers")),
+        *query_secrets(getattr(client, "_custom_query", None)),
+        *query_secrets(kwargs.get("extra_query")),
+    )
+
+
+def _texts(values: Iterable[Any]) -> Iterator[str]:
+    return (value for value in values if isinstance(value, str) and value)
 
 
 def _provider_name(client: Any, host: str) -> str:

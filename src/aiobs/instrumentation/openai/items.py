@@ -8,6 +8,7 @@ from aiobs.call import Choice, Message, Part, Prompt, Tool
 from aiobs.instrumentation.fields import fields_of, get, items, text
 from aiobs.instrumentation.media import blob_part
 from aiobs.instrumentation.openai.media import audio_part, file_part, image_part
+from aiobs.semconv.credentials import without_credentials
 from aiobs.semconv.encode import output_messages
 from aiobs.semconv.serialise import to_jsonable
 
@@ -52,8 +53,12 @@ def _say(choice: Choice, kind: str, part: Any) -> None:
 
 
 def _other(kind: str, item: Any) -> list[Part]:
-    """A built-in tool's item, or one that has no place in the message schemas and stays what it is."""
-    fields = {key: to_jsonable(value) for key, value in fields_of(item).items() if value is not None}
+    """A built-in tool's item, or one that has no place in the message schemas and stays what it is.
+
+    An item may list tools, and those have keys of their own.
+    """
+    given = {key: to_jsonable(value) for key, value in fields_of(item).items() if value is not None}
+    fields = {key: without_credentials(key, value) for key, value in given.items()}
     if kind == "compaction":
         return [{"type": "compaction", "id": text(fields.get("id"))}]
     if kind.endswith(("_call", "_output")) or kind in _TOOLS:

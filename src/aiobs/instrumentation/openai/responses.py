@@ -237,7 +237,7 @@ def session_response(call: Call) -> dict[str, Any] | None:
     record: dict[str, Any] = {
         "id": response.id,
         "model": response.model,
-        "text": choice.said("text") if response.native is not None and fields else _plain(response.native),
+        "text": choice.said("text") if response.native is not None and fields else _plain(response),
         "usage": usage_record(response.usage),
         "finish_reason": response.finish_reasons[0] if response.finish_reasons else None,
         "finish_reasons": response.finish_reasons,
@@ -250,12 +250,13 @@ def session_response(call: Call) -> dict[str, Any] | None:
         ],
         "refusal": choice.said("refusal"),
         "reasoning": choice.said("reasoning"),
-        "moderation": fields.get("moderation"),
+        "moderation": fields.get("moderation") if response.wants_content else None,
         "ttft_ms": round(call.first_chunk_ns / 1e6, 3) if call.first_chunk_ns is not None else None,
         "incomplete": call.incomplete or None,
     }
     return {**record, **{key: value for key, value in extra.items() if value}}
 
 
-def _plain(native: Any) -> str | None:
-    return native if isinstance(native, str) else None
+def _plain(response: Response) -> str | None:
+    """A body that was no JSON."""
+    return response.native if response.wants_content and isinstance(response.native, str) else None

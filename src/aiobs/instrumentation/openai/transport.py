@@ -20,7 +20,7 @@ def note_retry(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...]
 
 
 def note_response(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Keep the status of the answer."""
+    """Keep the status of the answer, and the request: a failure must not tell what it was authorised with."""
     guarded(_keep_status, instance, kwargs)
     return wrapped(*args, **kwargs)
 
@@ -32,5 +32,8 @@ def _count_retry(client: Any) -> None:
 
 def _keep_status(client: Any, kwargs: dict[str, Any]) -> None:
     if (recording := active(client)) is not None:
-        status = getattr(kwargs.get("response"), "status_code", None)
-        recording.call.status_code = status if type(status) is int else None
+        response = kwargs.get("response")
+        status = getattr(response, "status_code", None)
+        if type(status) is int:
+            recording.call.status_code = status
+            recording.sent = getattr(response, "request", None)

@@ -1,0 +1,134 @@
+"""Which needle may be where: credentials nowhere, content behind the gate, plain values in the attribute they are for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cache
+from typing import NamedTuple
+
+from aiobs.semconv import names
+from aiobs.semconv.registry import CURRENT, Registry
+from tests.needles.outputs import Output
+from tests.needles.places import found_in
+
+CREDENTIALS = re.compile(
+    r"""(?: [.:] (?: api_?key | api_key_(?:string|secret) | authorization | (?:access|id|refresh)_token | password
+                   | credential_secret | secret | domain_secrets\[\]:\w+\.value )
+          | [.:] (?: extra_headers | headers | extra_query | http_options ) (?!\.<key>) .*
+          | ^credential\b .*
+        )$""",
+    re.VERBOSE,
+)
+"""Places that hold credentials, by the names of their fields; names of headers are none."""
+
+ALLOWED: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (r"request\.model$", (names.REQUEST_MODEL, names.RESPONSE_MODEL)),  # the simulator answers with the model asked for
+    (r"request\.stop(\[\])?$|Config\.stop_sequences\[\]$", ("gen_ai.request.stop_sequences",)),
+    (r"request\.reasoning_effort$|request\.reasoning:Reasoning\.effort$", ("gen_ai.request.reasoning.level",)),
+    (r"request\.service_tier$", ("openai.request.service_tier",)),
+    (r"request\.encoding_format$", ("gen_ai.request.encoding_formats",)),
+    (r"request\.previous_response_id$", ("gen_ai.request.previous_response.id",)),
+    (r"request\.conversation(:\w+\.id)?$", (names.CONVERSATION_ID,)),
+    (r"request\.prompt:\w+\.id$", ("gen_ai.prompt.name",)),
+    (r"request\.prompt:\w+\.version$", ("gen_ai.prompt.version",)),
+    (r"answer:\w+\.(id|response_id)$", (names.RESPONSE_ID,)),
+    (r"answer:\w+\.(model|model_version)$", (names.RESPONSE_MODEL,)),
+    (r"answer:\w+\.service_tier$", (names.SERVICE_TIER,)),
+    (r"answer:\w+\.system_fingerprint$", (names.SYSTEM_FINGERPRINT,)),
+    (r"answer:\w+\.conversation:Conversation\.id$", (names.CONVERSATION_ID,)),
+    (r"answer:\w+\.choices\[\]:\w+\.finish_reason$", (names.FINISH_REASONS,)),
+    (r"answer:\w+\.candidates\[\]:\w+\.finish_reason$", (names.FINISH_REASONS,)),
+    (r"answer:\w+\.incomplete_details:\w+\.reason$", (names.FINISH_REASONS,)),
+    (r"answer:Response\w*Event\.response:Response\.id$", (names.RESPONSE_ID,)),
+    (r"answer:Response\w*Event\.response:Response\.model$", (names.RESPONSE_MODEL,)),
+    (r"answer:Response\w*Event\.response:Response\.service_tier$", (names.SERVICE_TIER,)),
+    (r"answer:Response\w*Event\.response:Response\.conversation:Conversation\.id$", (names.CONVERSATION_ID,)),
+    (r"answer:Response\w*Event\.response:Response\.incomplete_details:\w+\.reason$", (names.FINISH_REASONS,)),
+    (r"\b(error\.code|error:ResponseError\.code|ResponseErrorEvent\.code)$", (names.ERROR_TYPE, "exception.type")),
+    (r"^error\.request_id$|^answer\.request_id$", (names.REQUEST_ID,)),
+    (r"^tool\.name$", (names.TOOL_NAME,)),
+    (r"^tool\.description$", ("gen_ai.tool.description",)),
+    (r"^tool\.id$", (names.TOOL_CALL_ID,)),
+)
+"""Places whose value is recorded whatever the gate says → the attributes that are for it; every other is content."""
+
+_IN_NAMES = {names.REQUEST_MODEL, names.TOOL_NAME}
+_ERROR_TEXTS = {"exception.message", "exception.stacktrace"}
+_OURS = {names.INPUT, names.OUTPUT}
+_FILES = ("file", "journal")
+_WHOLE = ("otlp", "console", "tree")
+
+
+class Leak(NamedTuple):
+    """A needle where it may not be."""
+
+    place: str
+    kind: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"{self.place}  in  {self.kind} {self.key}"
+
+
+def leaks(outputs: Iterable[Output], capture: str | None) -> list[Leak]:
+    """Every needle that is where it may not be, with the content gate like this (None: nobody says)."""
+    found = {
+        Leak(place, output.kind, output.key)
+        for output in outputs
+        for place in found_in(output.text)
+        if not may_be(place, output, capture)
+    }
+    return sorted(found)
+
+
+def may_be(place: str, output: Output, capture: str | None) -> bool:
+    """Whether the needle of a place may be in that output."""
+    if is_credential(place):
+        return False
+    if (attributes := allowed(place)) and _is_plain_place(output, attributes):
+        return True
+    return _is_open_to(output, capture)
+
+
+@cache
+def is_credential(place: str) -> bool:
+    """It holds a credential."""
+    return CREDENTIALS.search(place) is not None
+
+
+@cache
+def allowed(place: str) -> frozenset[str]:
+    """The attributes that are for the value of this place."""
+    return frozenset(name for pattern, given in ALLOWED if re.search(pattern, place) for name in given)
+
+
+def _is_plain_place(output: Output, attributes: frozenset[str]) -> bool:
+    if output.kind in ("span", "log", "metric"):
+        return output.key in attributes
+    if output.kind == "span.name":
+        return bool(attributes & _IN_NAMES)
+    if output.kind == "span.status":
+        return names.ERROR_TYPE in attributes
+    return output.kind in (*_FILES, *_WHOLE)
+
+
+def _is_open_to(output: Output, capture: str | None) -> bool:
+    if output.kind in _FILES:
+        return capture != "no_content"
+    if capture in (None, "no_content"):
+        return False
+    if output.kind in ("otlp", "console") or output.kind == "span.status" or output.key in _ERROR_TEXTS:
+        return True
+    carriers = {"span_only": ("span",), "event_only": ("log",), "span_and_event": ("span", "log")}[capture]
+    return output.kind in carriers and is_content(output.key)
+
+
+@cache
+def is_content(attribute: str) -> bool:
+    """The registries have it as opt-in, or it is what an observed function got and gave."""
+    registry = Registry.load(*CURRENT)
+    definition = registry.attribute(attribute)
+    signals = (*registry.spans.values(), *registry.events.values())
+    opted = {name for signal in signals for name, level in signal.attributes.items() if level == "opt_in"}
+    return attribute in _OURS or (definition is not None and definition.name in opted)
