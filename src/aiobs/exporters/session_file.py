@@ -1,6 +1,6 @@
 """The session file ``llm_observability.json``: written to a journal call by call, folded into one file by ``flush``.
 
-Between flushes nothing is kept in memory but the records of the sessions. A flush indexes the journal's lines, and
+Between flushes nothing is kept in memory but the records of the sessions that are open. A flush indexes the journal's lines, and
 writes the file event by event from where they lie on disk.
 """
 
@@ -64,8 +64,21 @@ class SessionFile(SpanProcessor):
     def session(self, record: dict[str, Any]) -> None:
         """A session began or changed; the last record of a session wins."""
         with self._lock:
+            before = next(reversed(self._sessions), None)
             self._sessions[record["id"]] = record
         self._append(to_json({"session": record}).encode())
+        self._let_go_of(before, record["id"])
+
+    def _let_go_of(self, *session_ids: str | None) -> None:
+        """The journal has the sessions that ended; until a flush only the newest, which may name the file, is kept.
+
+        A server may open one per request, and flush at its exit.
+        """
+        with self._lock:
+            newest = next(reversed(self._sessions), None)
+            for key in session_ids:
+                if key is not None and key != newest and key in self._sessions and self._sessions[key]["ended_at"]:
+                    del self._sessions[key]
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Nothing: a span is written when it ends."""
