@@ -316,8 +316,8 @@ def _makes_no_request(driver: Driver, use: str) -> bool:
     return use == "unread" and driver.of.sdk.name == "gemini" and not driver.is_async
 
 
-_CHATS = tuple(driver for driver in DRIVERS if driver.of is CHAT)
-_GEMINI = tuple(driver for driver in DRIVERS if driver.of.name == "gemini")
+CHATS = tuple(driver for driver in DRIVERS if driver.of is CHAT)
+GEMINI = tuple(driver for driver in DRIVERS if driver.of.name == "gemini")
 
 KINDS: dict[str, Kind] = {
     kind.name: kind
@@ -326,9 +326,9 @@ KINDS: dict[str, Kind] = {
         *_stream_kinds(),
         *_of(DRIVERS, "failing", _failing, fails=True),
         *_of([driver for driver in DRIVERS if driver.is_async], "cancelled", _cancelled, holds=True),
-        *_of(_CHATS, "raw", lambda driver, lab: _raw(driver, "with_raw_response", lab)),
-        *_of(_CHATS, "streaming-response", lambda driver, lab: _raw(driver, "with_streaming_response", lab)),
-        *_of(_GEMINI, "functions", _with_functions, spans=4),
+        *_of(CHATS, "raw", lambda driver, lab: _raw(driver, "with_raw_response", lab)),
+        *_of(CHATS, "streaming-response", lambda driver, lab: _raw(driver, "with_streaming_response", lab)),
+        *_of(GEMINI, "functions", _with_functions, spans=4),
         *[Kind(f"observe-{name}", step) for name, step in OBSERVED.items()],
         Kind("session-observe-end", _session),
         Kind("session-block", _session_block),

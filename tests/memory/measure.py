@@ -2,8 +2,9 @@
 
     PYTHONMALLOC=malloc python -m tests.memory.measure
 
-reads orders from standard input, one JSON object a line: ``{"kind": NAME, "calls": N, "breakage": NAME or null}``, and
-writes one line for each. With PYTHONMALLOC=malloc everything that Python and the native extensions allocate is one
+reads orders from standard input, one JSON object a line, and writes one line for each: ``{"kind": NAME, "calls": N}``
+says what that many calls leave behind, ``{"scene": NAME, "bare": false}`` which objects of the program are alive
+(``bare``: without aiobs). ``"breakage": NAME`` breaks aiobs before. With PYTHONMALLOC=malloc everything that Python and the native extensions allocate is one
 number of the C library, exact and free of cost; ``tracemalloc`` would not see what pydantic and the parsers hold.
 """
 
@@ -29,6 +30,7 @@ from aiobs import Instrumentor, guard, observer
 from aiobs.capture import deferred
 from tests.memory.breakages import BREAKAGES
 from tests.memory.kinds import KINDS, Kind, Lab
+from tests.memory.references import SCENES, alive
 
 SETTLING = 50
 """Calls between the warm-up and the first look: the first measurement itself allocates."""
@@ -85,18 +87,30 @@ def _tried(lab: Lab, order: dict[str, Any]) -> dict[str, Any]:
     try:
         with tempfile.TemporaryDirectory() as directory:
             os.chdir(directory)
-            return measured(lab, KINDS[order["kind"]], order["calls"], order.get("breakage"))
+            return _carried_out(lab, **order)
     except BaseException:
         return {"error": traceback.format_exc()}
 
 
-def measured(lab: Lab, kind: Kind, calls: int, breakage: str | None = None) -> dict[str, Any]:
-    """What ``calls`` calls of a kind leave behind, with everything switched on: spans, metrics, events, session file."""
-    guard.loud = True
+def _carried_out(
+    lab: Lab,
+    kind: str = "",
+    calls: int = 0,
+    scene: str = "",
+    bare: bool = False,
+    breakage: str | None = None,
+) -> dict[str, Any]:
     counter = Counter()
-    _prepare(lab, kind, counter)
+    if not bare:
+        _prepare(counter)
     if breakage is not None:
         BREAKAGES[breakage]()
+    return dict(alive(SCENES[scene], lab)) if scene else measured(lab, KINDS[kind], calls, counter)
+
+
+def measured(lab: Lab, kind: Kind, calls: int, counter: Counter) -> dict[str, Any]:
+    """What ``calls`` calls of a kind leave behind, with everything switched on: spans, metrics, events, session file."""
+    lab.wired.fails, lab.wired.holds = kind.fails, kind.holds
     for _ in range(min(max(calls // 4, SETTLING), 1000)):
         kind.step(lab)
     _look(lab)
@@ -110,7 +124,8 @@ def measured(lab: Lab, kind: Kind, calls: int, breakage: str | None = None) -> d
     return {**grown, "bytes": grown["allocated"] / calls, "spans": (counter.spans - spans) / calls}
 
 
-def _prepare(lab: Lab, kind: Kind, counter: Counter) -> None:
+def _prepare(counter: Counter) -> None:
+    guard.loud = True
     tracer_provider, logger_provider = TracerProvider(shutdown_on_exit=False), LoggerProvider(shutdown_on_exit=False)
     tracer_provider.add_span_processor(counter)
     logger_provider.add_log_record_processor(counter)
@@ -120,7 +135,6 @@ def _prepare(lab: Lab, kind: Kind, counter: Counter) -> None:
         logger_provider=logger_provider,
         meter_provider=MeterProvider([InMemoryMetricReader()], shutdown_on_exit=False),
     ).instrument()
-    lab.wired.fails, lab.wired.holds = kind.fails, kind.holds
 
 
 def _look(lab: Lab) -> Counts:
