@@ -87,7 +87,18 @@ def ask_all(origin: str) -> list[str]:
 @pytest.mark.parametrize("worker", ["sync", "gthread"])
 def test_gunicorn_with_preload(simulator: Simulator, worker: str) -> None:
     """The pipelines are made in the master, before the workers are forked: nothing is lost, told twice or hangs."""
-    command = ["gunicorn", "--preload", "--workers", "2", "--worker-class", worker, "--threads", "2", "--bind", "fd://FD"]
+    command = [
+        "gunicorn",
+        "--preload",
+        "--workers",
+        "2",
+        "--worker-class",
+        worker,
+        "--threads",
+        "2",
+        "--bind",
+        "fd://FD",
+    ]
     if worker == "sync":
         del command[-4:-2]
     with OTLPSink() as sink:
@@ -100,7 +111,9 @@ def test_gunicorn_with_preload(simulator: Simulator, worker: str) -> None:
 def test_uvicorn_with_workers(simulator: Simulator) -> None:
     """Workers that are spawned: each its own session and file, all of it at the collector."""
     with OTLPSink() as sink:
-        with serving(simulator, ASGI, sink, "uvicorn", "--workers", "2", "--fd", "FD", "--log-level", "warning") as origin:
+        with serving(
+            simulator, ASGI, sink, "uvicorn", "--workers", "2", "--fd", "FD", "--log-level", "warning"
+        ) as origin:
             assert len(ask_all(origin)) == len(ASKED)
         assert sent(sink) == sorted(ASKED)
     assert sorted(model for path in Path().glob("out-*.json") for model in models(export(str(path)))) == sorted(ASKED)
