@@ -22,7 +22,11 @@ def _after(kind: Any, method: str, then: Callable[[Any], None]) -> None:
         then(self)
         return result
 
-    setattr(kind, method, both)
+    _put(kind, method, both)
+
+
+def _put(kind: Any, method: str, broken: Callable[..., Any]) -> None:
+    setattr(kind, method, broken)
 
 
 def _keep_the_span() -> None:
@@ -52,7 +56,7 @@ def _start_a_task() -> None:
 
 
 def _leave_the_shadow() -> None:
-    streams.Tap._unshadow = lambda tap: None  # type: ignore[method-assign]  # it is broken on purpose
+    _put(streams.Tap, "_unshadow", lambda tap: None)
 
 
 def _stream_and_tap_hold_each_other() -> None:
@@ -62,7 +66,7 @@ def _stream_and_tap_hold_each_other() -> None:
         tap.stream = stream
         original(tap, stream)
 
-    streams.StreamTap.attach = attach  # type: ignore[method-assign]  # the same
+    _put(streams.StreamTap, "attach", attach)
 
 
 def _the_recording_keeps_the_error() -> None:
@@ -72,7 +76,7 @@ def _the_recording_keeps_the_error() -> None:
         one.call.attributes["error"] = error
         original(one, error, *args)
 
-    recording.Recording.fail = fail  # type: ignore[method-assign]  # the same
+    _put(recording.Recording, "fail", fail)
 
 
 BREAKAGES: dict[str, Callable[[], None]] = {
