@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fmt bench clean
+.PHONY: help setup demo test check fmt bench soak clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,11 @@ fmt: $(STAMP) ## Format the code and write the generated parts of the README
 
 bench: $(STAMP) ## Measure against the hand-written floor (ARGS=--quick for a first look)
 	@$(RUN)/python benchmarks/run.py $(ARGS)
+
+soak: $(STAMP) ## The long variants, about three hours: 20,000 calls of each kind, 40,000 mutations a shard, every pair of faults
+	@AIOBS_MEMORY_CALLS=20000 $(RUN)/python -m pytest --numprocesses 2 -rP tests/memory $(ARGS)
+	@AIOBS_CORPUS_CASES=40000 $(RUN)/python -m pytest --numprocesses 2 --timeout 7200 tests/corpus/test_mutations.py $(ARGS)
+	@! test -d tests/chaos || AIOBS_CHAOS_PAIRS=all $(RUN)/python -m pytest --numprocesses 2 --timeout 7200 tests/chaos $(ARGS)
 
 clean: ## Remove the environment and what tools leave behind
 	@rm -rf $(VENV) .venv-* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist

@@ -35,7 +35,7 @@ from aiobs.call import Record
 from aiobs.capture import deferred, telemetry
 from aiobs.errors import AiobsError
 from aiobs.exporters.registry import exporter
-from aiobs.exporters.session_file import SessionFile
+from aiobs.exporters.session_file import SessionFile, import_for_exit
 from aiobs.guard import guarded
 from aiobs.instrumentation import Instrumentor
 from aiobs.settings import CaptureContent, resolve
@@ -214,6 +214,7 @@ def _make_global(provider: TracerProvider) -> None:
 def open_session(name: str | None, labels: dict[str, str], meta: dict[str, Any]) -> Session:
     """Start a session: pipelines, instrumentation, and its first line in the journal."""
     configure()
+    guarded(import_for_exit)
     session = Session(name, labels, {**process_meta(), **meta})
     if not is_disabled():
         telemetry.update(sink=_runtime.handoff)
@@ -284,6 +285,9 @@ def _at_exit_once() -> None:
     if not _runtime.has_exit_hook:
         _runtime.has_exit_hook = True
         atexit.register(_at_exit)
+        processes: Any = sys.modules.get("multiprocessing.process")
+        if processes is not None and processes.parent_process() is not None:
+            _at_exit_of_child()  # a child of a fork server: it imported us after the fork
 
 
 def _at_exit() -> None:
@@ -300,10 +304,19 @@ def _at_exit() -> None:
 def _after_fork() -> None:
     """In a child: a thread of the parent may have held the lock; and not every child gets to its atexit functions."""
     _runtime.lock = threading.RLock()
+    _at_exit_of_child()
+
+
+def _at_exit_of_child() -> None:
+    """A child of multiprocessing leaves by os._exit() after its own finalizers, which it clears when it starts.
+
+    So ours is given to it now, if it has started, and when it starts, if it has not.
+    """
     processes: Any = sys.modules.get("multiprocessing.util")
     if processes is not None:
-        # A child of multiprocessing leaves by os._exit() after its own finalizers, which it clears when it starts.
         processes.register_after_fork(_runtime, lambda _: processes.Finalize(None, _at_exit, exitpriority=0))
+        if _runtime.has_exit_hook and sys.modules["multiprocessing.process"].parent_process() is not None:
+            processes.Finalize(None, _at_exit, exitpriority=0)
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -7,6 +7,7 @@ happened. Nothing here raises: each step runs under the guard, so that losing on
 from __future__ import annotations
 
 import os
+import weakref
 from random import getrandbits
 from time import perf_counter_ns, time_ns
 from typing import Any
@@ -96,8 +97,7 @@ def _stand_in(context: Context) -> Span:
 
 def _is_recorded(context: Context, client: object, operation: Operation) -> bool:
     """An SDK method that calls another one of the same client, or a span of another GenAI instrumentation."""
-    active = context.get(_ACTIVE)
-    if isinstance(active, Recording) and active.client is client and active.is_open:
+    if (recording := _active(context, client)) is not None and recording.is_open:
         return True
     current = trace.get_current_span(context)
     if getattr(current, "kind", None) is not SpanKind.CLIENT or not current.is_recording():
@@ -154,7 +154,8 @@ class Recording:
         self.helper = helper
         self.parent = parent
         self.pid = os.getpid()
-        self.context = set_value(_ACTIVE, self, trace.set_span_in_context(span, parent))
+        # Weakly: the context is ours too, and what the program passed and got would wait for the cycle collector.
+        self.context = set_value(_ACTIVE, weakref.ref(self), trace.set_span_in_context(span, parent))
         self._given = kwargs
         self.sent: Any = None  # the HTTP request, as far as a seam of the SDK has shown it
         self._open = [True]
@@ -299,6 +300,8 @@ class Recording:
             self.session,
             Told() if is_told else call,
         )
+        if not is_told:
+            call.request.kwargs = {}  # the program's own objects: a stream that it keeps must not keep them
 
     def _hand_to_helper(self, helper: HelperRecording) -> bool:
         """True if the helper's event will tell of this request."""
@@ -361,8 +364,13 @@ class Recording:
 
 def active(client: object) -> Recording | None:
     """The recording of the request that this client is making right now, for the seams of its SDK."""
-    recording = get_current().get(_ACTIVE)
-    return recording if isinstance(recording, Recording) and recording.client is client else None
+    return _active(get_current(), client)
+
+
+def _active(context: Context, client: object) -> Recording | None:
+    reference = context.get(_ACTIVE)
+    recording = reference() if isinstance(reference, weakref.ref) else None
+    return recording if recording is not None and recording.client is client else None
 
 
 def _snapshot(kwargs: dict[str, Any]) -> dict[str, Any]:

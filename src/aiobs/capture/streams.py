@@ -13,6 +13,7 @@ import inspect
 import sys
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from time import perf_counter_ns
 from types import FrameType, NoneType
@@ -62,7 +63,8 @@ class Tap:
         """The SDK's iterator with this tap on it."""
         if hasattr(inner, "__anext__"):
             self._is_open = True
-            self._loop = asyncio.get_running_loop()
+            with suppress(RuntimeError):  # ``parse()`` of a raw response outside the loop; another library's loop
+                self._loop = asyncio.get_running_loop()
             return AsyncChunks(self, inner)
         return Chunks(self, inner)
 

@@ -1,7 +1,7 @@
 """The session file ``llm_observability.json``: written to a journal call by call, folded into one file by ``flush``.
 
-Between flushes nothing is kept in memory but the records of the sessions. A flush indexes the journal's lines, and
-writes the file event by event from where they lie on disk.
+Between flushes nothing is kept in memory but the records of the sessions that are open. A flush indexes the journal's
+lines, and writes the file event by event from where they lie on disk.
 """
 
 from __future__ import annotations
@@ -64,8 +64,21 @@ class SessionFile(SpanProcessor):
     def session(self, record: dict[str, Any]) -> None:
         """A session began or changed; the last record of a session wins."""
         with self._lock:
+            before = next(reversed(self._sessions), None)
             self._sessions[record["id"]] = record
         self._append(to_json({"session": record}).encode())
+        self._let_go_of(before, record["id"])
+
+    def _let_go_of(self, *session_ids: str | None) -> None:
+        """The journal has the sessions that ended; until a flush only the newest, which may name the file, is kept.
+
+        A server may open one per request, and flush at its exit.
+        """
+        with self._lock:
+            newest = next(reversed(self._sessions), None)
+            for key in session_ids:
+                if key is not None and key != newest and key in self._sessions and self._sessions[key]["ended_at"]:
+                    del self._sessions[key]
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Nothing: a span is written when it ends."""
@@ -302,6 +315,15 @@ def left_behind(path: str | None = None) -> list[str]:
 # Files
 
 
+def import_for_exit() -> None:
+    """Import what a flush needs and programs without sessions do not (its asyncio half makes it slow).
+
+    Not at exit: code that is compiled there makes CPython forget that it is a KeyboardInterrupt that ends the process,
+    which then says 1 to its shell in place of SIGINT.
+    """
+    import filelock  # noqa: F401  # for its own sake
+
+
 def filled_in(path: str, session: Mapping[str, Any]) -> str:
     """The path with ``{session_id} {session_name} {date} {pid}`` filled in; a name cannot lead to another directory."""
     values = {
@@ -337,7 +359,7 @@ def file_locks(*targets: Path, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
 
     Raises TimeoutError (an OSError) when another process holds one for longer than ``timeout`` seconds.
     """
-    from filelock import FileLock  # its asyncio half makes the import too slow for programs that never flush
+    from filelock import FileLock  # see import_for_exit
 
     with ExitStack() as locks:
         for target in sorted(set(targets)):
