@@ -8,7 +8,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from time import perf_counter_ns, time_ns
 from typing import Any
 
 from opentelemetry import trace
@@ -19,11 +18,12 @@ from aiobs.ambient.session import Session, current_session
 from aiobs.call import Callsite, FunctionCall
 from aiobs.capture import deferred
 from aiobs.capture import telemetry as pipeline
-from aiobs.capture.handoff import end_span
+from aiobs.capture.handoff import checked, end_span, records
 from aiobs.capture.reduce import DEFAULT_POLICY, REDACTED, SECRET_NAMES, reduced
 from aiobs.capture.suppression import is_suppressed
+from aiobs.clock import monotonic_ns, wall_ns
 from aiobs.errors import exception_text, public_name, scrub
-from aiobs.guard import guarded
+from aiobs.guard import guarded, typed
 from aiobs.semconv import names
 from aiobs.semconv.encode import Attributes
 from aiobs.semconv.serialise import clean_text, to_json
@@ -89,7 +89,7 @@ class FunctionRecording:
         self._items: Yielded | None = None
         self._parent = parent
         self._started_ns = started_ns
-        self._started = perf_counter_ns()
+        self._started = monotonic_ns()
 
     def enter(self) -> Any:
         """Make the span the current one."""
@@ -97,7 +97,8 @@ class FunctionRecording:
 
     def leave(self, token: Any) -> None:
         """Make the span current again that was before."""
-        detach(token)
+        if token is not None:
+            detach(token)
 
     def add(self, item: Any) -> None:
         """The generator yielded this."""
@@ -110,9 +111,11 @@ class FunctionRecording:
         if self._items is not None:
             self.close()
             return
-        if self.call is not None and self.target.capture_result:
-            self.call.result = guarded(reduced, result)
-        self._end({}, None)
+        try:
+            if self.call is not None and self.target.capture_result:
+                self.call.result = guarded(reduced, result)
+        finally:  # Ctrl-C may hit in the middle of it
+            self._end({}, None)
 
     def close(self, at: int | None = None) -> None:
         """The generator ended, or was closed early, which is as good, now or ``at`` (of the monotonic clock)."""
@@ -129,21 +132,28 @@ class FunctionRecording:
         if not isinstance(error, Exception):
             self._end({names.CANCELLED: True}, at)
             return
-        kind = public_name(type(error))
-        if self.span.is_recording():
-            told = self.telemetry.describes_errors and self.target.capture_args
-            guarded(self.span.set_status, StatusCode.ERROR, clean_text(scrub(exception_text(error))) if told else kind)
-        self._end({names.ERROR_TYPE: kind}, at)
+        kind = guarded(public_name, type(error)) or type(error).__name__
+        try:
+            if records(self.span):
+                guarded(self._set_status, error, kind)
+        finally:
+            self._end({names.ERROR_TYPE: kind}, at)
+
+    def _set_status(self, error: Exception, kind: str) -> None:
+        told = self.telemetry.describes_errors and self.target.capture_args
+        self.span.set_status(StatusCode.ERROR, clean_text(scrub(exception_text(error))) if told else kind)
 
     def _end(self, attributes: Attributes, at: int | None) -> None:
-        duration = (perf_counter_ns() if at is None else at) - self._started
-        if self.span.is_recording():
-            guarded(self._write, attributes)
+        duration = max(0, (monotonic_ns() if at is None else at) - self._started)
         if self.call is not None:
             self.call.duration_ns = duration
-        if self.target.tool is not None:
-            guarded(self._record_tool, duration, attributes.get(names.ERROR_TYPE))
-        end_span(self.span, self._started_ns + duration, self._parent, self.telemetry.sink, self.session, self.call)
+        try:
+            if records(self.span):
+                guarded(self._write, attributes)
+            if self.target.tool is not None:
+                guarded(self._record_tool, duration, attributes.get(names.ERROR_TYPE))
+        finally:
+            end_span(self.span, self._started_ns + duration, self._parent, self.telemetry.sink, self.session, self.call)
 
     def _write(self, attributes: Attributes) -> None:
         call = self.call
@@ -172,10 +182,10 @@ def start(target: Target, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Func
     if telemetry.is_idle or is_suppressed(context):
         return None
     enh_prompt_id = str(uuid.uuid4()) if target.enh_prompt else None
-    started_ns = time_ns()
-    span = guarded(_start_span, telemetry, target, context, started_ns, enh_prompt_id) or trace.INVALID_SPAN
-    session = current_session(context) if telemetry.sink is not None else None
-    if not span.is_recording() and session is None:
+    started_ns = wall_ns()
+    span = guarded(_start_span, telemetry, target, context, started_ns, enh_prompt_id) or pipeline.stand_in(context)
+    session = typed(Session, current_session, context) if telemetry.sink is not None else None
+    if not records(span) and session is None:
         return None
     recording = FunctionRecording(telemetry, target, span, session, context, started_ns)
     if session is not None or telemetry.content_on_spans:
@@ -192,7 +202,7 @@ def _start_span(
     if target.auto_enhance_after is not None:
         attributes = {**attributes, names.ENH_PROMPT_AFTER: target.auto_enhance_after}
     name = clean_text(target.name)
-    return telemetry.tracer.start_span(name, context, SpanKind.INTERNAL, attributes, start_time=started_ns)
+    return checked(telemetry.tracer.start_span(name, context, SpanKind.INTERNAL, attributes, start_time=started_ns))
 
 
 def _record(

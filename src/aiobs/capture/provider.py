@@ -15,6 +15,7 @@ from typing import Any
 
 from aiobs.call import Call, Choice, Failure, Prompt, Request, Response, Server
 from aiobs.capture.callsite import OWN
+from aiobs.errors import scrub
 
 
 class Shape(Enum):
@@ -123,6 +124,13 @@ class Provider:
     model_of: Callable[[dict[str, Any]], Any] = methodcaller("get", "model")
     helpers: tuple[Helper, ...] = ()
     seams: tuple[Seam, ...] = ()
+
+    def scrub(self, text: str, client: Any) -> str:
+        """The text without the client's credentials; raises rather than letting one through."""
+        secrets = self.secrets_of(client)
+        if not isinstance(secrets, tuple):
+            raise TypeError(f"secrets_of() gave a {type(secrets).__name__}")
+        return scrub(text, secrets)
 
     @cached_property
     def own_packages(self) -> tuple[str, ...]:
