@@ -66,7 +66,7 @@ def test_session_records_are_kept_and_the_last_one_wins(recorder: Recorder) -> N
 
 
 def test_spans_without_a_session_are_ignored_and_their_records_left_for_settle(recorder: Recorder) -> None:
-    """A span that names no session is not written; a record beside it is settled by whoever handed it over."""
+    """S1-33: a span that names no session is not written; a record beside it is settled by whoever handed it over."""
     recorder.span(None, model_call()).end()
     recorder.file.flush()
     assert load()["events"] == []
