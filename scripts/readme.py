@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "aiobs"
 README = ROOT / "README.md"
 ORDER = (
-    "settings.py", "runtime.py", "facade.py", "errors.py", "guard.py", "call.py", "instrumentation", "capture",
-    "semconv", "ambient", "exporters", "diagnosis", "cli", "testing",
+    "settings.py", "runtime.py", "facade.py", "errors.py", "guard.py", "clock.py", "call.py", "instrumentation",
+    "capture", "semconv", "ambient", "exporters", "diagnosis", "cli", "testing",
 )  # fmt: skip
 
 

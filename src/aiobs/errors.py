@@ -160,6 +160,12 @@ def answered_error(code: object, message: object) -> Failure:
     )
 
 
+def bare_failure(error: BaseException) -> Failure:
+    """What is left to say of an error that cannot be read: its class."""
+    name = type(error).__name__
+    return Failure(type=name, code="UNKNOWN", exception_type=name, message=name)
+
+
 def exception_text(error: BaseException) -> str:
     """``str(error)``; the class name for an exception whose ``__str__`` raises."""
     try:

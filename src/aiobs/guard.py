@@ -40,6 +40,18 @@ def guarded(function: Callable[..., T], *args: Any) -> T | None:
         return None
 
 
+def typed(kind: type[T], function: Callable[..., Any], *args: Any) -> T | None:
+    """As ``guarded``, for a function that gives just this kind of thing, or None; anything else counts as failing."""
+    value = guarded(function, *args)
+    if value is None or type(value) is kind:
+        return value
+    return guarded(_mistaken, function, kind)
+
+
+def _mistaken(function: Callable[..., Any], kind: type) -> None:
+    raise TypeError(f"{function} gave no {kind.__name__}")
+
+
 def _report(function: Callable[..., Any], error: Exception) -> None:
     """Count, and log the first of each cause; a logging handler of ours that fails cannot recurse."""
     cause = f"{getattr(function, '__qualname__', type(function).__qualname__)}: {type(error).__name__}"
@@ -47,12 +59,14 @@ def _report(function: Callable[..., Any], error: Exception) -> None:
     if errors[cause] > 1 or getattr(_reporting, "active", False):
         return
     _reporting.active = True
-    with suppress(Exception):  # a logging handler or filter of the program's may itself raise
-        # Type and place only: the text of an exception may hold a prompt or a key.
-        _log.warning(
-            "aiobs: %s; telemetry of this step is lost, the program is not affected (%s)", cause, _where(error)
-        )
-    _reporting.active = False
+    try:
+        with suppress(Exception):  # a logging handler or filter of the program's may itself raise
+            # Type and place only: the text of an exception may hold a prompt or a key.
+            _log.warning(
+                "aiobs: %s; telemetry of this step is lost, the program is not affected (%s)", cause, _where(error)
+            )
+    finally:
+        _reporting.active = False
 
 
 def _where(error: BaseException) -> str:

@@ -164,7 +164,9 @@ def _resource() -> Resource:
     }
     if "aiobs_hostname" in labels:
         described["host.name"] = labels["aiobs_hostname"]
-    return Resource.create(dict(described)).merge(LabelsResourceDetector().detect())
+    resource = Resource.create(dict(described))
+    labelled = guarded(LabelsResourceDetector().detect)
+    return resource if labelled is None else guarded(resource.merge, labelled) or resource
 
 
 def _attach(provider: Any) -> None:
@@ -174,8 +176,8 @@ def _attach(provider: Any) -> None:
     if provider in _runtime.attached or not hasattr(provider, "add_span_processor"):
         return
     _runtime.attached.append(provider)
-    provider.add_span_processor(StampingProcessor())
-    provider.add_span_processor(_runtime.handoff.file)
+    for processor in (StampingProcessor(), _runtime.handoff.file):
+        guarded(provider.add_span_processor, processor)
 
 
 def _export_to(provider: Any, names: tuple[str, ...]) -> None:
@@ -227,15 +229,15 @@ def open_session(name: str | None, labels: dict[str, str], meta: dict[str, Any])
 def record_session(session: Session) -> None:
     """Write the session's present state to its journal."""
     if _runtime.handoff is not None and not is_disabled():
-        _runtime.handoff.file.session(session.record())
+        guarded(_runtime.handoff.file.session, session.record())
 
 
 def write_session_file(path: str | None, *, include_trace_tree: bool, persist: bool) -> str | None:
     """Fold the journal into the session file; sessions that are open go on."""
     handoff = _runtime.handoff or Handoff()
-    written = handoff.file.flush(path, include_trace_tree=include_trace_tree, persist=persist)
+    written = guarded(handoff.file.flush, path, include_trace_tree, persist)
     for session in open_sessions():
-        handoff.file.session(session.record())
+        guarded(handoff.file.session, session.record())
     return written
 
 

@@ -17,6 +17,8 @@ from opentelemetry import trace
 from opentelemetry.context import Context, attach, create_key, get_value, set_value
 from opentelemetry.util.types import AttributeValue
 
+from aiobs.guard import guarded
+
 _KEY = create_key("aiobs-ambient")
 _ON_SPAN = "_aiobs_ambient"
 _opened: list[Session] = []
@@ -84,12 +86,12 @@ def enter_session(session: Session) -> None:
 
     A session that this context was already in becomes its parent; another task's does not.
     """
-    ambient = get_value(_KEY)
+    ambient = guarded(get_value, _KEY)
     session.parent = _open(ambient.session) if isinstance(ambient, Ambient) else None
     if session.parent is not None:
         session.meta["parent_session_id"] = session.parent.id
     _opened.append(session)
-    attach(set_value(_KEY, Ambient(session)))
+    guarded(_attach, Ambient(session))
 
 
 def leave_session(session: Session) -> None:
@@ -100,10 +102,14 @@ def leave_session(session: Session) -> None:
     session.ended_at = time.time()
     if session in _opened:
         _opened.remove(session)
-    ambient = get_value(_KEY)
+    ambient = guarded(get_value, _KEY)
     if isinstance(ambient, Ambient) and ambient.session is session:
         parent = _open(session.parent)
-        attach(set_value(_KEY, Ambient(parent) if parent else None))
+        guarded(_attach, Ambient(parent) if parent else None)
+
+
+def _attach(ambient: Ambient | None) -> None:
+    attach(set_value(_KEY, ambient))
 
 
 def open_sessions() -> tuple[Session, ...]:
@@ -113,13 +119,15 @@ def open_sessions() -> tuple[Session, ...]:
 
 def current_session(context: Context | None = None) -> Session | None:
     """The open session of this context, else of its live local parent span, else the process's default."""
+    return guarded(_nearest_session, context) or (_opened[-1] if _opened else None)
+
+
+def _nearest_session(context: Context | None) -> Session | None:
     ambient = get_value(_KEY, context)
     if isinstance(ambient, Ambient) and (session := _open(ambient.session)):
         return session
     carried = getattr(trace.get_current_span(context), _ON_SPAN, None)
-    if isinstance(carried, Ambient) and (session := _open(carried.session)):
-        return session
-    return _opened[-1] if _opened else None
+    return _open(carried.session) if isinstance(carried, Ambient) else None
 
 
 def keep_with_span(span: object, session: Session) -> None:

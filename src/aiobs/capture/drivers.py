@@ -21,7 +21,7 @@ from aiobs.capture.streams import LazyChunks
 from aiobs.capture.telemetry import Hook, current
 from aiobs.capture.watch import watch
 from aiobs.errors import AiobsError
-from aiobs.guard import guarded
+from aiobs.guard import guarded, typed
 
 Args = tuple[Any, ...]
 Kwargs = dict[str, Any]
@@ -36,18 +36,19 @@ def call_sync(
     """Call a sync SDK method; its result, or its exception, is handed on untouched."""
     if current().is_idle:
         return wrapped(*args, **kwargs)
-    recording = _begin(provider, operation, instance, kwargs, guarded(find_callsite, _ABOVE, provider.own_packages))
+    site = typed(Callsite, find_callsite, _ABOVE, provider.own_packages)
+    recording = _begin(provider, operation, instance, kwargs, site)
     if recording is None:
         return wrapped(*args, **kwargs)
     kwargs = _admit(recording, kwargs)
-    token = attach(recording.context)
+    token = guarded(attach, recording.context)
     try:
         result = wrapped(*args, **kwargs)
     except BaseException as error:
-        recording.fail(error)
+        guarded(recording.fail, error)
         raise
     finally:
-        detach(token)
+        _leave(token)
     return _watched(recording, result)
 
 
@@ -58,7 +59,7 @@ def call_async(
     if current().is_idle:
         awaitable: Coroutine[Any, Any, Any] = wrapped(*args, **kwargs)
         return awaitable
-    callsite = guarded(find_callsite, _ABOVE, provider.own_packages)
+    callsite = typed(Callsite, find_callsite, _ABOVE, provider.own_packages)
     return _run(provider, operation, wrapped, instance, args, kwargs, callsite)
 
 
@@ -75,14 +76,14 @@ async def _run(
     if recording is None:
         return await wrapped(*args, **kwargs)
     kwargs = _admit(recording, kwargs)
-    token = attach(recording.context)
+    token = guarded(attach, recording.context)
     try:
         result = await wrapped(*args, **kwargs)
     except BaseException as error:
-        recording.fail(error)
+        guarded(recording.fail, error)
         raise
     finally:
-        detach(token)
+        _leave(token)
     return _watched(recording, result)
 
 
@@ -99,7 +100,7 @@ def _first(
     provider: Provider, operation: Operation, wrapped: Callable[..., Any], instance: Any, args: Args, kwargs: Kwargs
 ) -> tuple[Any, Any]:
     """The iterator, and its first chunk: the request is made in between."""
-    recording = _begin(provider, operation, instance, kwargs, guarded(find_callsite, 2, provider.own_packages))
+    recording = _begin(provider, operation, instance, kwargs, typed(Callsite, find_callsite, 2, provider.own_packages))
     if recording is None:
         chunks = wrapped(*args, **kwargs)
         return chunks, next(chunks)
@@ -107,23 +108,33 @@ def _first(
     try:
         generator = wrapped(*args, **kwargs)
     except BaseException as error:
-        recording.fail(error)
+        guarded(recording.fail, error)
         raise
     chunks = _watched(recording, generator)
-    token = attach(recording.context)
+    token = guarded(attach, recording.context)
     try:
         return chunks, next(chunks)
     finally:
-        detach(token)
+        _leave(token)
 
 
 def _watched(recording: Recording, result: Any) -> Any:
     """What the program gets: the SDK's own object, but for bare chunks."""
-    handed_on = guarded(watch, recording, result)
+    try:
+        handed_on = guarded(watch, recording, result)
+    except BaseException:  # Ctrl-C in the middle of it
+        guarded(recording.finish_unread)
+        raise
     if handed_on is None:
-        recording.finish_unread()
+        guarded(recording.finish_unread)
         return result
     return handed_on
+
+
+def _leave(token: Any) -> None:
+    """Back to the context that was before; no token, no way back."""
+    if token is not None:
+        guarded(detach, token)
 
 
 # Helpers
@@ -144,7 +155,7 @@ def help_async(
     """A coroutine for an async helper; the callsite is read now, as it may be awaited in a task of its own."""
     if current().is_idle:
         return wrapped(*args, **kwargs)
-    site = guarded(find_callsite, _ABOVE, provider.own_packages)
+    site = typed(Callsite, find_callsite, _ABOVE, provider.own_packages)
     return wrappers.coroutine(wrapped, partial(_begin_helper, provider, helper, instance, site))(*args, **kwargs)
 
 
@@ -194,12 +205,19 @@ def _admit(recording: Recording, kwargs: Kwargs) -> Kwargs:
     hooks = recording.telemetry.hooks
     if not hooks:
         return kwargs
-    for hook in hooks:
-        refusal = guarded(_asked, hook, recording.call)
-        if refusal is not None:
-            recording.fail(refusal)
-            raise refusal
-    return {**kwargs, **recording.call.request.additions}
+    try:
+        for hook in hooks:
+            refusal = guarded(_asked, hook, recording.call)
+            if refusal is not None:
+                raise refusal
+    except BaseException as error:
+        guarded(recording.fail, error)
+        raise
+    return guarded(_with_additions, kwargs, recording.call) or kwargs
+
+
+def _with_additions(kwargs: Kwargs, call: Call) -> Kwargs:
+    return {**kwargs, **call.request.additions}
 
 
 def _asked(hook: Hook, call: Call) -> AiobsError | None:

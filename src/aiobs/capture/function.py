@@ -8,7 +8,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from time import perf_counter_ns, time_ns
 from typing import Any
 
 from opentelemetry import trace
@@ -19,11 +18,12 @@ from aiobs.ambient.session import Session, current_session
 from aiobs.call import Callsite, FunctionCall
 from aiobs.capture import deferred
 from aiobs.capture import telemetry as pipeline
-from aiobs.capture.handoff import end_span
+from aiobs.capture.handoff import checked, end_span, records
 from aiobs.capture.reduce import DEFAULT_POLICY, is_secret, reduced
 from aiobs.capture.suppression import is_suppressed
+from aiobs.clock import monotonic_ns, wall_ns
 from aiobs.errors import exception_text, public_name, scrub
-from aiobs.guard import guarded
+from aiobs.guard import guarded, typed
 from aiobs.semconv import names
 from aiobs.semconv.attributes import put_attributes
 from aiobs.semconv.credentials import REDACTED
@@ -93,7 +93,7 @@ class FunctionRecording:
         self._items: Yielded | None = None
         self._parent = parent
         self._started_ns = started_ns
-        self._started = perf_counter_ns()
+        self._started = monotonic_ns()
 
     def enter(self) -> Any:
         """Make the span the current one."""
@@ -101,7 +101,8 @@ class FunctionRecording:
 
     def leave(self, token: Any) -> None:
         """Make the span current again that was before."""
-        detach(token)
+        if token is not None:
+            detach(token)
 
     def add(self, item: Any) -> None:
         """The generator yielded this."""
@@ -114,12 +115,20 @@ class FunctionRecording:
         if self._items is not None:
             self.close()
             return
-        if self.call is not None and self._is_captured(self.target.capture_result):
-            self.call.result = guarded(reduced, result)
-        kind = guarded(self.target.error_of, result) if self.target.error_of is not None else None
-        if kind is not None and self.span.is_recording():
+        kind: str | None = None
+        try:
+            if self.call is not None and self._is_captured(self.target.capture_result):
+                self.call.result = guarded(reduced, result)
+            kind = guarded(self._error_in, result)
+        finally:  # Ctrl-C may hit in the middle of it
+            self._end({} if kind is None else {names.ERROR_TYPE: kind}, None)
+
+    def _error_in(self, result: Any) -> str | None:
+        """What a result that is an error says of it."""
+        kind = None if self.target.error_of is None else self.target.error_of(result)
+        if kind is not None and records(self.span):
             guarded(self.span.set_status, StatusCode.ERROR, kind)
-        self._end({} if kind is None else {names.ERROR_TYPE: kind}, None)
+        return kind
 
     def close(self, at: int | None = None) -> None:
         """The generator ended, or was closed early, which is as good, now or ``at`` (of the monotonic clock)."""
@@ -136,25 +145,32 @@ class FunctionRecording:
         if not isinstance(error, Exception):
             self._end({names.CANCELLED: True}, at)
             return
-        kind = public_name(type(error))
-        if self.span.is_recording():
-            told = self.telemetry.describes_errors and self.target.capture_args
-            guarded(self.span.set_status, StatusCode.ERROR, clean_text(scrub(exception_text(error))) if told else kind)
-        self._end({names.ERROR_TYPE: kind}, at)
+        kind = guarded(public_name, type(error)) or type(error).__name__
+        try:
+            if records(self.span):
+                guarded(self._set_status, error, kind)
+        finally:
+            self._end({names.ERROR_TYPE: kind}, at)
+
+    def _set_status(self, error: Exception, kind: str) -> None:
+        told = self.telemetry.describes_errors and self.target.capture_args
+        self.span.set_status(StatusCode.ERROR, clean_text(scrub(exception_text(error))) if told else kind)
 
     def _is_captured(self, wanted: bool) -> bool:
         """What the function got or gave is wanted, and some output may have it."""
         return wanted and (self.telemetry.content_in_file or self.telemetry.content_on_spans)
 
     def _end(self, attributes: Attributes, at: int | None) -> None:
-        duration = (perf_counter_ns() if at is None else at) - self._started
-        if self.span.is_recording():
-            guarded(self._write, attributes)
+        duration = max(0, (monotonic_ns() if at is None else at) - self._started)
         if self.call is not None:
             self.call.duration_ns = duration
-        if self.target.tool is not None:
-            guarded(self._record_tool, duration, attributes.get(names.ERROR_TYPE))
-        end_span(self.span, self._started_ns + duration, self._parent, self.telemetry.sink, self.session, self.call)
+        try:
+            if records(self.span):
+                guarded(self._write, attributes)
+            if self.target.tool is not None:
+                guarded(self._record_tool, duration, attributes.get(names.ERROR_TYPE))
+        finally:
+            end_span(self.span, self._started_ns + duration, self._parent, self.telemetry.sink, self.session, self.call)
 
     def _write(self, attributes: Attributes) -> None:
         call, callsite = self.call, self.target.callsite
@@ -185,10 +201,10 @@ def start(target: Target, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Func
     if telemetry.is_idle or is_suppressed(context):
         return None
     enh_prompt_id = str(uuid.uuid4()) if target.enh_prompt else None
-    started_ns = time_ns()
-    span = guarded(_start_span, telemetry, target, context, started_ns, enh_prompt_id) or trace.INVALID_SPAN
-    session = current_session(context) if telemetry.sink is not None else None
-    if not span.is_recording() and session is None:
+    started_ns = wall_ns()
+    span = guarded(_start_span, telemetry, target, context, started_ns, enh_prompt_id) or pipeline.stand_in(context)
+    session = typed(Session, current_session, context) if telemetry.sink is not None else None
+    if not records(span) and session is None:
         return None
     recording = FunctionRecording(telemetry, target, span, session, context, started_ns)
     if session is not None or telemetry.content_on_spans:
@@ -205,7 +221,7 @@ def _start_span(
     if target.auto_enhance_after is not None:
         attributes = {**attributes, names.ENH_PROMPT_AFTER: target.auto_enhance_after}
     name = clean_text(target.name)
-    return telemetry.tracer.start_span(name, context, SpanKind.INTERNAL, attributes, start_time=started_ns)
+    return checked(telemetry.tracer.start_span(name, context, SpanKind.INTERNAL, attributes, start_time=started_ns))
 
 
 def _record(

@@ -10,7 +10,6 @@ from __future__ import annotations
 import weakref
 from contextvars import ContextVar
 from dataclasses import replace
-from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
@@ -18,14 +17,15 @@ from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
 from aiobs.ambient.session import Session, current_session
-from aiobs.call import Call, Callsite, Failure, Request, Response, total_usage
+from aiobs.call import Call, Callsite, Failure, Request, Response, Server, total_usage
 from aiobs.capture import telemetry as pipeline
 from aiobs.capture.callsite import find_callsite
 from aiobs.capture.deferred import Abandonable
-from aiobs.capture.handoff import end_span
+from aiobs.capture.handoff import checked, end_span, records
 from aiobs.capture.suppression import is_suppressed
-from aiobs.errors import request_of, request_secrets
-from aiobs.guard import guarded
+from aiobs.clock import monotonic_ns, wall_ns
+from aiobs.errors import bare_failure, request_of, request_secrets
+from aiobs.guard import guarded, typed
 from aiobs.semconv.encode import helper_attributes, span_name
 from aiobs.semconv.serialise import clean_text
 
@@ -64,7 +64,7 @@ def start_helper(
         return None
     recording = HelperRecording(provider, helper, client, context, callsite, kwargs)
     if model is not None:
-        recording.callsite = callsite or guarded(find_callsite, 0, provider.own_packages)
+        recording.callsite = callsite or typed(Callsite, find_callsite, 0, provider.own_packages)
         recording.open(model)
     return recording
 
@@ -116,8 +116,8 @@ class HelperRecording:
         self._context: Context | None = None
         self._session: Session | None = None
         self._calls: list[Call] = []
-        self._started_ns = time_ns()
-        self._started = perf_counter_ns()
+        self._started_ns = wall_ns()
+        self._started = monotonic_ns()
 
     @property
     def is_open(self) -> bool:
@@ -144,10 +144,13 @@ class HelperRecording:
             above._parent, first._parent = first._parent, above.get_span_context()
 
     def _start_span(self, context: Context) -> None:
+        self._span = guarded(self._new_span, context) or pipeline.stand_in(context)
+        if self.telemetry.sink is not None:
+            self._session = typed(Session, current_session, self.parent)
+
+    def _new_span(self, context: Context) -> Span:
         name = span_name(self.helper.name, self.model)
-        span = guarded(self.telemetry.tracer.start_span, name, context, SpanKind.INTERNAL, None, (), self._started_ns)
-        self._span = span or trace.NonRecordingSpan(trace.get_current_span(context).get_span_context())
-        self._session = current_session(self.parent) if self.telemetry.sink is not None else None
+        return checked(self.telemetry.tracer.start_span(name, context, SpanKind.INTERNAL, start_time=self._started_ns))
 
     def under(self, context: Context) -> Context:
         """The context that a request starts in: below the span, also where that was opened late."""
@@ -166,13 +169,13 @@ class HelperRecording:
 
     def enter(self) -> Any:
         """Requests that start now are this helper's."""
-        return _scope.set(self), attach(self._context) if self._context is not None else None
+        return _scope.set(self), guarded(attach, self._context) if self._context is not None else None
 
     def leave(self, token: Any) -> None:
         """Requests that start from now on are not."""
         scope, context = token
         if context is not None:
-            detach(context)
+            guarded(detach, context)
         _scope.reset(scope)
 
     def add(self, item: Any) -> None:
@@ -191,14 +194,13 @@ class HelperRecording:
 
     def fail(self, error: BaseException, at: int | None = None) -> None:
         """The helper raised."""
-        failure = guarded(self._failure, error) if isinstance(error, Exception) else None
-        self._end(None, at, failure=failure, cancelled=failure is None)
+        if isinstance(error, Exception):
+            self._end(None, at, failure=typed(Failure, self._failure, error) or bare_failure(error))
+        else:
+            self._end(None, at, cancelled=True)
 
     def _failure(self, error: Exception) -> Failure:
-        secrets = (
-            *(guarded(self.provider.secrets_of, self.client, self._given) or ()),
-            *request_secrets(request_of(error)),
-        )
+        secrets = (*self.provider.secrets(self.client, self._given), *request_secrets(request_of(error)))
         return self.telemetry.clean(self.provider.failure_of(error), secrets)
 
     def _end(
@@ -213,8 +215,8 @@ class HelperRecording:
         self.has_ended = True
         if self._span is None:
             return
-        duration = (perf_counter_ns() if at is None else at) - self._started
-        server = self.provider.server_of(self.client)
+        duration = max(0, (monotonic_ns() if at is None else at) - self._started)
+        server = typed(Server, self.provider.server_of, self.client) or Server(self.provider.name, None, None)
         call = Call(
             provider=self.provider.name,
             operation=self.helper.name,
@@ -229,14 +231,19 @@ class HelperRecording:
             incomplete=incomplete,
             cancelled=cancelled,
         )
-        if self._span.is_recording():
-            guarded(self._span.set_attributes, helper_attributes(call))
-            if failure is not None:
-                described = failure.message if self.telemetry.describes_errors else failure.type
-                guarded(self._span.set_status, StatusCode.ERROR, clean_text(described))
-        end_ns = self._started_ns + duration
-        event = merged(call, self._calls)
-        end_span(self._span, end_ns, self.parent, self.telemetry.sink, self._session, event)
+        try:
+            if records(self._span):
+                guarded(self._write, self._span, call)
+        finally:
+            event = guarded(merged, call, self._calls) or call
+            end_ns = self._started_ns + duration
+            end_span(self._span, end_ns, self.parent, self.telemetry.sink, self._session, event)
+
+    def _write(self, span: Span, call: Call) -> None:
+        if call.failure is not None:
+            described = call.failure.message if self.telemetry.describes_errors else call.failure.type
+            guarded(span.set_status, StatusCode.ERROR, clean_text(described))
+        span.set_attributes(helper_attributes(call))
 
 
 def merged(whole: Call, requests: list[Call]) -> Call:

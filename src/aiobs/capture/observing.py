@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Any, TypeVar, cast, overload
 
 from opentelemetry import trace
-from opentelemetry.context import attach, detach
 from opentelemetry.trace import Span
 
 from aiobs.call import Callsite
@@ -138,17 +137,17 @@ class Block(SpanBlock):
         for key, value in self._attributes.items():
             if (usable := guarded(attribute_value, value)) is not None:
                 guarded(self._recording.span.set_attribute, clean_text(key), usable)
-        self._token = attach(self._recording.context)
+        self._token = guarded(self._recording.enter)
         return self._recording.span
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         if self._recording is None:
             return
-        detach(self._token)
+        guarded(self._recording.leave, self._token)
         if error is None:
-            self._recording.finish(None)
+            guarded(self._recording.finish, None)
         else:
-            self._recording.fail(error)
+            guarded(self._recording.fail, error)
 
 
 def _function_target(function: Callable[..., Any], name: str | None, options: dict[str, Any]) -> Target:

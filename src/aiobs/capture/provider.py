@@ -124,6 +124,13 @@ class Provider:
     helpers: tuple[Helper, ...] = ()
     seams: tuple[Seam, ...] = ()
 
+    def secrets(self, client: Any, kwargs: dict[str, Any]) -> tuple[str, ...]:
+        """The credentials of a client and a request; raises rather than leaving one out."""
+        found = self.secrets_of(client, kwargs)
+        if not isinstance(found, tuple):
+            raise TypeError(f"secrets_of() gave a {type(found).__name__}")
+        return found
+
     @cached_property
     def own_packages(self) -> tuple[str, ...]:
         """Packages whose frames are not the program's."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import weakref
-from random import getrandbits
-from time import perf_counter_ns, time_ns
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from opentelemetry import trace
@@ -20,12 +20,13 @@ from opentelemetry.trace import Span, SpanKind, StatusCode
 from aiobs.ambient.session import Session, current_session
 from aiobs.call import Call, Callsite, Choice, Failure, Prompt, Request, Response, Server, Told
 from aiobs.capture import telemetry as pipeline
-from aiobs.capture.handoff import end_span
+from aiobs.capture.handoff import checked, end_span, records
 from aiobs.capture.helper import HelperRecording, enclosing
 from aiobs.capture.provider import Operation, Provider
 from aiobs.capture.suppression import is_suppressed
-from aiobs.errors import request_of, request_secrets, scrub, stack_trace
-from aiobs.guard import guarded
+from aiobs.clock import monotonic_ns, wall_ns
+from aiobs.errors import bare_failure, request_of, request_secrets, scrub, stack_trace
+from aiobs.guard import guarded, typed
 from aiobs.semconv import names
 from aiobs.semconv.attributes import put_attributes
 from aiobs.semconv.content import Content, content_of
@@ -44,55 +45,61 @@ def start(
 ) -> Recording | None:
     """Begin to record a call, or None when nothing would be recorded or somebody already records this call."""
     context = get_current()
-    client = provider.client_of(instance)
-    if is_suppressed(context) or _is_recorded(context, client, operation):
+    client = guarded(provider.client_of, instance)
+    if client is None:
+        client = instance
+    if is_suppressed(context) or guarded(_is_recorded, context, client, operation):
         return None
-    helper = enclosing(context, client)
+    helper = guarded(enclosing, context, client)
     if helper is not None:
         context = helper.under(context)
         callsite = helper.callsite or callsite
     telemetry = pipeline.current()
-    server = guarded(provider.server_of, client) or Server(provider.name, None, None)
-    model = provider.model_of(kwargs)
-    model = model if isinstance(model, str) else None
-    started_ns = time_ns()
-    span = guarded(_start_span, telemetry, operation.name, server, model, context, started_ns) or _stand_in(context)
-    session = current_session(context) if telemetry.sink is not None else None
-    if not (span.is_recording() or session or telemetry.hooks or telemetry.instruments):
+    server = typed(Server, provider.server_of, client) or Server(provider.name, None, None)
+    model = guarded(_model, provider, kwargs)
+    started_ns = wall_ns()
+    span = guarded(_start_span, telemetry, operation.name, server, model, context, started_ns)
+    span = span or pipeline.stand_in(context)
+    session = typed(Session, current_session, context) if telemetry.sink is not None else None
+    if not (records(span) or session or telemetry.hooks or telemetry.instruments):
         return None
-    call = Call(
-        provider=provider.name,
-        operation=operation.name,
-        api=operation.api,
-        server=server,
-        request=guarded(operation.read_request, kwargs) or Request(model=model),
-        callsite=callsite,
-        started_ns=started_ns,
-        captures_embeddings=telemetry.capture_embeddings,
-        session_request=operation.session_request,
-        session_response=operation.session_response,
-    )
-    return Recording(telemetry, provider, operation, call, span, session, context, client, kwargs, helper)
+    try:
+        call = Call(
+            provider=provider.name,
+            operation=operation.name,
+            api=operation.api,
+            server=server,
+            request=typed(Request, operation.read_request, kwargs) or Request(model=model),
+            callsite=callsite,
+            started_ns=started_ns,
+            captures_embeddings=telemetry.capture_embeddings,
+            session_request=operation.session_request,
+            session_response=operation.session_response,
+        )
+        return Recording(telemetry, provider, operation, call, span, session, context, client, kwargs, helper)
+    except BaseException:  # Ctrl-C in the middle of it
+        guarded(span.end)
+        raise
+
+
+def _model(provider: Provider, kwargs: dict[str, Any]) -> str | None:
+    model = provider.model_of(kwargs)
+    return model if isinstance(model, str) else None
 
 
 def _start_span(
     telemetry: pipeline.Telemetry, operation: str, server: Server, model: str | None, context: Context, started_ns: int
 ) -> Span:
-    return telemetry.tracer.start_span(
-        span_name(operation, model),
-        context,
-        SpanKind.CLIENT,
-        start_attributes(operation, server, model),
-        (),
-        started_ns,
+    return checked(
+        telemetry.tracer.start_span(
+            span_name(operation, model),
+            context,
+            SpanKind.CLIENT,
+            start_attributes(operation, server, model),
+            (),
+            started_ns,
+        )
     )
-
-
-def _stand_in(context: Context) -> Span:
-    """A span that records nothing, for a tracer that fails: the session file still needs an identity."""
-    parent = trace.get_current_span(context).get_span_context()
-    trace_id = parent.trace_id if parent.is_valid else getrandbits(128)
-    return trace.NonRecordingSpan(trace.SpanContext(trace_id, getrandbits(64), is_remote=False))
 
 
 def _is_recorded(context: Context, client: object, operation: Operation) -> bool:
@@ -162,13 +169,13 @@ class Recording:
         self.wants_content = self._asks_for_content()
         if self.wants_content:
             call.request.kwargs = _snapshot(kwargs)
-        self._started = perf_counter_ns()
+        self._started = monotonic_ns()
 
     def _asks_for_content(self) -> bool:
         telemetry = self.telemetry
         if self.session is not None and telemetry.content_in_file:
             return True
-        if not self.span.is_recording():
+        if not records(self.span):
             return False
         return telemetry.content_on_spans or (telemetry.content_on_events and telemetry.logger is not None)
 
@@ -176,41 +183,48 @@ class Recording:
 
     def finish(self, result: Any) -> None:
         """The call returned a whole answer."""
-        if self._claim(perf_counter_ns()):
-            self._read(result)
-            self._end()
+        if self._claim(monotonic_ns()):
+            self._conclude(self._read, result)
 
     def finish_unread(self, response: Response | None = None) -> None:
         """The call is over and its body was not ours to read."""
-        if self._claim(perf_counter_ns()):
+        if self._claim(monotonic_ns()):
             self.call.response = response
-            self._end()
+            self._conclude()
 
     def exhaust(self, response: Response, at: int) -> None:
         """A stream was read to its end."""
         if self._claim(at):
-            self._settle_stream(response)
-            self._end()
+            self._conclude(self._settle_stream, response)
 
     def abandon(self, response: Response, at: int) -> None:
         """A stream was closed, broken off or dropped; its end is the last chunk's (``at``)."""
         if self._claim(at):
-            self._settle_stream(response)
             self.call.incomplete = True
-            self._end()
+            self._conclude(self._settle_stream, response)
 
     def fail(self, error: BaseException, response: Response | None = None) -> None:
         """The call raised. A cancellation or KeyboardInterrupt is not an error: the program wanted it."""
-        if self._claim(perf_counter_ns()):
-            if response is not None:
-                self._settle_stream(response)
-            elif (answer := guarded(self.provider.answer_of, error)) is not None:
-                self._read(answer)
-            if isinstance(error, Exception):
-                self.call.failure = guarded(self._failure, error)
-            else:
-                self.call.cancelled = True
-            self._end()
+        if self._claim(monotonic_ns()):
+            self._conclude(self._take_failure, error, response)
+
+    def _conclude(self, step: Callable[..., None] | None = None, *args: Any) -> None:
+        """Take down how the call went, and end: whatever becomes of the one, the other happens."""
+        try:
+            if step is not None:
+                guarded(step, *args)
+        finally:
+            guarded(self._end)
+
+    def _take_failure(self, error: BaseException, response: Response | None) -> None:
+        if isinstance(error, Exception):
+            self.call.failure = typed(Failure, self._failure, error) or bare_failure(error)
+        else:
+            self.call.cancelled = True
+        if response is not None:
+            self._settle_stream(response)
+        elif (answer := guarded(self.provider.answer_of, error)) is not None:
+            self._read(answer)
 
     def _failure(self, error: Exception) -> Failure:
         """Never keeps the exception: its traceback holds the driver's frame, which holds us."""
@@ -221,28 +235,36 @@ class Recording:
         return failure
 
     def _secrets(self) -> tuple[str, ...]:
-        known = guarded(self.provider.secrets_of, self.client, self._given) or ()
-        return (*known, *request_secrets(self.sent))
+        """What is told to nobody; raises rather than leaving one out."""
+        return (*self.provider.secrets(self.client, self._given), *request_secrets(self.sent))
+
+    def _without_secrets(self, text: str) -> str:
+        return scrub(text, self._secrets())
 
     def _read(self, result: Any) -> None:
-        response = guarded(self.operation.read_response, result)
+        response = typed(Response, self.operation.read_response, result)
         if response is None:
             return
         response.wants_content = self.wants_content
         if self.wants_content:
-            response.choices = guarded(self.operation.read_choices, result) or {}
+            response.choices = typed(dict, self.operation.read_choices, result) or {}
         if isinstance(response.native, str):  # no answer but a page, which may say anything
-            response.native = scrub(response.native, self._secrets())
+            response.native = guarded(self._without_secrets, response.native)
         self.call.response = response
         self._adopt_failure(response)
 
     def _adopt_failure(self, response: Response) -> None:
-        if response.failure is not None:
+        """The answer itself says that the call failed."""
+        if response.failure is not None and self.call.failure is None:
             self.note_failure(response.failure)
 
     def note_failure(self, failure: Failure) -> None:
-        """The answer itself says that the call failed."""
-        self.call.failure = self.telemetry.clean(failure, self._secrets())
+        """The call failed, though nothing was raised."""
+        cleaned = guarded(self._cleaned, failure)
+        self.call.failure = cleaned or replace(failure, type="error", exception_type="error", message="error")
+
+    def _cleaned(self, failure: Failure) -> Failure:
+        return self.telemetry.clean(failure, self._secrets())
 
     def _claim(self, at: int) -> bool:
         try:
@@ -278,12 +300,17 @@ class Recording:
     # Writing it down.
 
     def _end(self) -> None:
+        try:
+            self._write()
+        finally:
+            self._close()
+
+    def _write(self) -> None:
         call, attributes = self.call, Attributes()
         content = guarded(self._content_to_export) if self.wants_content else None
         for hook in self.telemetry.hooks:
-            if (added := guarded(hook.finish, call)) is not None:
-                call.attributes.update(added)
-        if self.span.is_recording():
+            guarded(_ask, hook, call)
+        if records(self.span):
             attributes = guarded(self._span_attributes) or {}
             said = guarded(content.texts) if content is not None and self.telemetry.content_on_spans else None
             guarded(put_attributes, self.span, {**attributes, **said} if said else attributes)
@@ -291,6 +318,9 @@ class Recording:
                 guarded(self._set_status)
         guarded(self._emit_events, attributes, content)
         guarded(self._record_metrics)
+
+    def _close(self) -> None:
+        call = self.call
         is_told = self.helper is not None and guarded(self._hand_to_helper, self.helper)
         end_span(
             self.span,
@@ -312,9 +342,9 @@ class Recording:
 
     def _content_to_export(self) -> Content | None:
         telemetry = self.telemetry
-        if not (self.span.is_recording() and (telemetry.content_on_spans or telemetry.content_on_events)):
+        if not (records(self.span) and (telemetry.content_on_spans or telemetry.content_on_events)):
             return None
-        prompt = guarded(self.operation.read_prompt, self.call.request.kwargs) or Prompt([])
+        prompt = typed(Prompt, self.operation.read_prompt, self.call.request.kwargs) or Prompt([])
         return content_of(prompt, self._choices(), telemetry.limits)
 
     def _choices(self) -> list[Choice]:
@@ -338,11 +368,11 @@ class Recording:
 
     def _emit_events(self, attributes: Attributes, content: Content | None) -> None:
         logger, call = self.telemetry.logger, self.call
-        if logger is None or not self.span.is_recording():
+        if logger is None or not records(self.span):
             return
         if call.failure is not None:
             described = exception_attributes(call.failure, described=self.telemetry.describes_errors)
-            self._emit(logger, names.EXCEPTION_EVENT, SeverityNumber.WARN, described)
+            guarded(self._emit, logger, names.EXCEPTION_EVENT, SeverityNumber.WARN, described)
         if call.operation not in INFERENCE:
             return
         details: dict[str, Any] = {
@@ -360,6 +390,15 @@ class Recording:
         instruments = self.telemetry.instruments
         if instruments is not None:
             instruments.record(self.call, self.context)
+
+
+def _ask(hook: pipeline.Hook, call: Call) -> None:
+    added = hook.finish(call)
+    if added is None:
+        return
+    if not isinstance(added, Mapping):
+        raise TypeError(f"the hook's finish() gave a {type(added).__name__}, not a mapping")
+    call.attributes.update(added)
 
 
 def active(client: object) -> Recording | None:

@@ -15,13 +15,13 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
-from time import perf_counter_ns
 from types import FrameType, NoneType
 from typing import Any
 
 from aiobs.call import Response
 from aiobs.capture import deferred
 from aiobs.capture.recording import Recording
+from aiobs.clock import monotonic_ns
 from aiobs.guard import guarded
 
 _GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
@@ -34,7 +34,7 @@ class Tap:
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
         self.response = Response(wants_content=recording.wants_content)
-        self.last_at = perf_counter_ns()
+        self.last_at = monotonic_ns()
         self.chunks = 0
         self._is_open = False
         self.fold = partial(recording.operation.fold_chunk, self.response)
@@ -75,12 +75,12 @@ class Tap:
 
     def exhausted(self) -> None:
         """The program read to the end."""
-        self._release()
-        self.recording.exhaust(self.response, perf_counter_ns())
+        guarded(self._release)
+        self.recording.exhaust(self.response, monotonic_ns())
 
     def failed(self, error: BaseException) -> None:
         """Reading raised; an iterator that is closed from outside was broken off, it did not fail."""
-        self._release()
+        guarded(self._release)
         if isinstance(error, GeneratorExit):
             self.recording.abandon(self.response, self.last_at)
         else:
@@ -88,7 +88,7 @@ class Tap:
 
     def abandon(self) -> None:
         """Closed before its end, or let go of."""
-        self._release()
+        guarded(self._release)
         self.recording.abandon(self.response, self.last_at)
 
     def shadow(self, owner: Any, name: str, replacement: Callable[..., Any]) -> None:
@@ -163,10 +163,10 @@ class ResponseTap(Tap):
     """A tap on a raw or streaming response: its ``parse()`` may yet make a stream, its body may yet be read."""
 
     def __init__(self, recording: Recording, finish_from_body: Callable[[Recording, Any], None]) -> None:
-        super().__init__(recording)
         self._finish_from_body = finish_from_body
         self._http_response: Any = None
         self._streams = False
+        super().__init__(recording)  # last, so that the finaliser of one that is half made has what it needs
 
     def attach(self, response: Any) -> None:
         """Wait for ``parse()`` of a stream, or for the response to be closed."""
@@ -197,7 +197,7 @@ class ResponseTap(Tap):
         if self._streams:
             super().abandon()
         else:
-            self._release()
+            guarded(self._release)
             self._finish_from_body(self.recording, self._http_response)
 
     def _farewell(self) -> Callable[[], None]:
@@ -242,7 +242,7 @@ class Chunks(Tapped):
             guarded(self._tap.failed, error)
             raise
         tap = self._tap
-        tap.last_at = perf_counter_ns()
+        tap.last_at = monotonic_ns()
         tap.chunks += 1
         guarded(tap.first if tap.chunks == 1 else self._fold, chunk)
         return chunk
@@ -272,7 +272,7 @@ class AsyncChunks(Tapped):
             guarded(self._tap.failed, error)
             raise
         tap = self._tap
-        tap.last_at = perf_counter_ns()
+        tap.last_at = monotonic_ns()
         tap.chunks += 1
         guarded(tap.first if tap.chunks == 1 else self._fold, chunk)
         return chunk

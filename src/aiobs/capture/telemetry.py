@@ -8,19 +8,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from random import getrandbits
 from typing import Any, Generic, Protocol, TypeVar
 
 from opentelemetry import metrics, trace
 from opentelemetry._logs import Logger, LoggerProvider, NoOpLoggerProvider, get_logger_provider
 from opentelemetry._logs import _internal as _logs
+from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, MeterProvider, NoOpMeterProvider, Observation
 from opentelemetry.metrics import _internal as _metrics
-from opentelemetry.trace import NoOpTracer, Tracer, TracerProvider
+from opentelemetry.trace import NoOpTracer, Span, Tracer, TracerProvider
 
 from aiobs import guard
 from aiobs._version import __version__
 from aiobs.call import Call, Failure, Record
 from aiobs.errors import scrub
+from aiobs.guard import guarded
 from aiobs.semconv import names
 from aiobs.semconv.metrics import Instruments
 from aiobs.settings import CaptureContent, Limits
@@ -86,8 +89,7 @@ class Telemetry:
     _loggers: _Cached[Logger] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        tracer = trace.get_tracer(names.SCOPE, __version__, self.tracer_provider, names.SCHEMA_URL)
-        object.__setattr__(self, "tracer", tracer)
+        object.__setattr__(self, "tracer", guarded(_tracer, self.tracer_provider) or NoTracer())
         object.__setattr__(self, "_meters", _Cached())
         object.__setattr__(self, "_loggers", _Cached())
         on_spans = self.capture is not None and self.capture.on_spans
@@ -117,13 +119,7 @@ class Telemetry:
         """The instruments, or None while no MeterProvider is set."""
         provider = self.meter_provider or _set_globally(_metrics, "_METER_PROVIDER", metrics.get_meter_provider)
         if provider is not self._meters.provider:
-            unset = _is_unset(provider, NoOpMeterProvider)
-            meter = None if unset else provider.get_meter(names.SCOPE, __version__, names.SCHEMA_URL)
-            if meter is not None:
-                meter.create_observable_counter(
-                    names.INTERNAL_ERRORS, [_own_errors], "{error}", "Failures of aiobs itself."
-                )
-            self._meters.remember(provider, None if meter is None else Instruments(meter, duplicates=self.duplicates))
+            self._meters.remember(provider, guarded(self._new_instruments, provider))
         return self._meters.value
 
     @property
@@ -131,10 +127,48 @@ class Telemetry:
         """The logger for events, or None while no LoggerProvider is set."""
         provider = self.logger_provider or _set_globally(_logs, "_LOGGER_PROVIDER", get_logger_provider)
         if provider is not self._loggers.provider:
-            unset = _is_unset(provider, NoOpLoggerProvider)
-            logger = None if unset else provider.get_logger(names.SCOPE, __version__, names.SCHEMA_URL)
-            self._loggers.remember(provider, logger)
+            self._loggers.remember(provider, guarded(_logger, provider))
         return self._loggers.value
+
+    def _new_instruments(self, provider: Any) -> Instruments | None:
+        if _is_unset(provider, NoOpMeterProvider):
+            return None
+        meter = provider.get_meter(names.SCOPE, __version__, names.SCHEMA_URL)
+        guarded(_count_own_errors, meter)
+        return Instruments(meter, duplicates=self.duplicates)
+
+
+def _tracer(provider: TracerProvider | None) -> Tracer:
+    tracer = trace.get_tracer(names.SCOPE, __version__, provider, names.SCHEMA_URL)
+    if not callable(tracer.start_span):
+        raise TypeError("get_tracer() gave no tracer")
+    return tracer
+
+
+def _logger(provider: Any) -> Logger | None:
+    if _is_unset(provider, NoOpLoggerProvider):
+        return None
+    logger: Logger = provider.get_logger(names.SCOPE, __version__, names.SCHEMA_URL)
+    return logger
+
+
+def _count_own_errors(meter: Any) -> None:
+    meter.create_observable_counter(names.INTERNAL_ERRORS, [_own_errors], "{error}", "Failures of aiobs itself.")
+
+
+def stand_in(context: Context | None) -> Span:
+    """A span that records nothing, for a tracer that fails: the session file still needs an identity."""
+    parent = trace.get_current_span(context).get_span_context()
+    trace_id = parent.trace_id if parent.is_valid else getrandbits(128)
+    return trace.NonRecordingSpan(trace.SpanContext(trace_id, getrandbits(64), is_remote=False))
+
+
+class NoTracer(NoOpTracer):
+    """Stands for the tracer of a provider that gives none."""
+
+    def start_span(self, name: str, context: Context | None = None, *args: Any, **kwargs: Any) -> Span:
+        """A span that records nothing."""
+        return stand_in(context)
 
 
 def _set_globally(module: Any, name: str, getter: Callable[[], Any]) -> Any:

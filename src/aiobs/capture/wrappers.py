@@ -10,11 +10,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncIterator, Callable, Generator
 from functools import partial, wraps
-from time import perf_counter_ns
 from typing import Any, Protocol
 
 from aiobs.capture import deferred
 from aiobs.capture.function import Target, start
+from aiobs.clock import monotonic_ns
 from aiobs.guard import guarded
 
 
@@ -25,7 +25,7 @@ class Recorded(Protocol):
         """Make the recording's context current; gives what ``leave`` needs."""
 
     def leave(self, token: Any) -> None:
-        """Make the context current that was before ``enter``."""
+        """Make the context current that was before ``enter``, which gave the token, or None if it failed."""
 
     def add(self, item: Any) -> None:
         """A generator yielded this."""
@@ -65,15 +65,15 @@ def call(function: Callable[..., Any], begin: Begin) -> Callable[..., Any]:
         recording = guarded(begin, args, kwargs)
         if recording is None:
             return function(*args, **kwargs)
-        token = recording.enter()
+        token = guarded(recording.enter)
         try:
             result = function(*args, **kwargs)
         except BaseException as error:
-            recording.fail(error)
+            guarded(recording.fail, error)
             raise
         finally:
-            recording.leave(token)
-        recording.finish(result)
+            guarded(recording.leave, token)
+        guarded(recording.finish, result)
         return result
 
     return run
@@ -86,15 +86,15 @@ def coroutine(function: Callable[..., Any], begin: Begin) -> Callable[..., Any]:
         recording = guarded(begin, args, kwargs)
         if recording is None:
             return await function(*args, **kwargs)
-        token = recording.enter()
+        token = guarded(recording.enter)
         try:
             result = await function(*args, **kwargs)
         except BaseException as error:
-            recording.fail(error)
+            guarded(recording.fail, error)
             raise
         finally:
-            recording.leave(token)
-        recording.finish(result)
+            guarded(recording.leave, token)
+        guarded(recording.finish, result)
         return result
 
     return run
@@ -116,17 +116,17 @@ def _steps(inner: Any, recording: Recorded) -> Generator[Any, Any, Any]:
     """Drive the generator as ``yield from`` does, with the recording current during each step and not between them."""
     resume, argument = inner.send, None
     while True:
-        token = recording.enter()
+        token = guarded(recording.enter)
         try:
             item = resume(argument)
         except StopIteration as stop:
-            recording.finish(())
+            guarded(recording.finish, ())
             return stop.value
         except BaseException as error:
-            recording.fail(error)
+            guarded(recording.fail, error)
             raise
         finally:
-            recording.leave(token)
+            guarded(recording.leave, token)
         recording.add(item)
         try:
             argument = yield item
@@ -140,15 +140,15 @@ def _steps(inner: Any, recording: Recorded) -> Generator[Any, Any, Any]:
 
 def _close(inner: Any, recording: Recorded) -> None:
     """Closed by the program, or by the collector, which may do so inside any lock: the span is ended a little later."""
-    token = recording.enter()
+    token = guarded(recording.enter)
     try:
         inner.close()
     except BaseException as error:
-        deferred.dropped.put(partial(recording.fail, error, perf_counter_ns()))
+        deferred.dropped.put(partial(recording.fail, error, monotonic_ns()))
         raise
     finally:
-        recording.leave(token)
-    deferred.dropped.put(partial(recording.close, perf_counter_ns()))
+        guarded(recording.leave, token)
+    deferred.dropped.put(partial(recording.close, monotonic_ns()))
 
 
 def async_generator(function: Callable[..., Any], begin: Begin) -> Callable[..., Any]:
@@ -159,17 +159,17 @@ def async_generator(function: Callable[..., Any], begin: Begin) -> Callable[...,
         inner = function(*args, **kwargs)
         resume, argument = inner.asend, None
         while True:
-            token = recording.enter()
+            token = guarded(recording.enter)
             try:
                 item = await resume(argument)
             except StopAsyncIteration:
-                recording.finish(())
+                guarded(recording.finish, ())
                 return
             except BaseException as error:
-                recording.fail(error)
+                guarded(recording.fail, error)
                 raise
             finally:
-                recording.leave(token)
+                guarded(recording.leave, token)
             recording.add(item)
             try:
                 argument = yield item
@@ -184,15 +184,15 @@ def async_generator(function: Callable[..., Any], begin: Begin) -> Callable[...,
 
 
 async def _close_async(inner: Any, recording: Recorded) -> None:
-    token = recording.enter()
+    token = guarded(recording.enter)
     try:
         await inner.aclose()
     except BaseException as error:
-        recording.fail(error)
+        guarded(recording.fail, error)
         raise
     finally:
-        recording.leave(token)
-    recording.close()
+        guarded(recording.leave, token)
+    guarded(recording.close)
 
 
 class _Unrecorded:

@@ -24,6 +24,8 @@ from typing import IO, Any, NamedTuple
 
 from pydantic_core import from_json, to_json
 
+from aiobs.guard import guarded
+
 VERSION = 1
 BACKLOG_BYTES = 1_048_576
 DROPPED = "dropped"
@@ -143,7 +145,8 @@ class Journal:
             written = os.write(self._open(), data)
         except OSError as error:
             if not self._backlog and not self._unreported:
-                _log.warning("aiobs: the journal %s cannot be written (%s); kept in memory", self.directory, error)
+                text = "aiobs: the journal %s cannot be written (%s); kept in memory"
+                guarded(_log.warning, text, self.directory, error)  # a handler of the program's may raise
             return False
         self._is_torn = written < len(data)
         return not self._is_torn

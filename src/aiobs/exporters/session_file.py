@@ -92,10 +92,10 @@ class SessionFile(SpanProcessor):
         context = span.context
         if context is None:
             return
-        record = self._take(context.span_id)
         named = span.attributes.get(names.SESSION_ID, session_id) if span.attributes else session_id
         if not isinstance(named, str):
             return
+        record = self._take(context.span_id)
         who = identity(context.span_id, context.trace_id, span.parent.span_id if span.parent else None, named)
         if record is not None:
             self._write_record(record, who)
@@ -163,7 +163,8 @@ class SessionFile(SpanProcessor):
             try:
                 self._fold(taken, target, shown == "-", include_trace_tree)
             except OSError as error:
-                _log.warning("aiobs: the session file %s was not written (%s); kept for the next flush", target, error)
+                text = "aiobs: the session file %s was not written (%s); kept for the next flush"
+                guarded(_log.warning, text, target, error)  # a handler of the program's may raise
                 return None
             return shown if shown == "-" or Path(working_directory(), shown) == target else str(target)
 

@@ -13,6 +13,7 @@ from pydantic_core import from_json
 
 from aiobs.call import Call, Callsite, Failure, FunctionCall, Usage
 from aiobs.errors import scrub
+from aiobs.guard import typed
 from aiobs.semconv import credentials, names
 from aiobs.semconv.serialise import to_json, to_jsonable, truncate
 
@@ -57,8 +58,8 @@ def identity(span_id: int, trace_id: int, parent_id: int | None, session_id: str
 
 def call_event(call: Call, who: Identity) -> dict[str, Any]:
     """A provider event."""
-    request = (call.session_request or _any_request)(call)
-    response = None if call.failure else (call.session_response or _any_response)(call)
+    request = typed(dict, call.session_request or _any_request, call) or {"model": call.request.model}
+    response = None if call.failure else typed(dict, call.session_response or _any_response, call)
     return {
         "provider": call.provider,
         "api": call.api,
