@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fmt bench clean
+.PHONY: help setup demo test matrix check fmt bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ demo: $(STAMP) ## Run the quickstart: one observed pipeline, offline (ARGS=--liv
 test: $(STAMP) ## Run all tests (ARGS='-k name' for some)
 	@$(RUN)/python -m pytest --numprocesses 2 $(ARGS)
 
+matrix: $(STAMP) ## Run the suites that touch an SDK on old releases of it (ARGS='-k name' for some)
+	@$(RUN)/nox --session matrix -- $(ARGS)
+
 check: $(STAMP) ## ruff, mypy --strict, import contracts, the generated parts of the README
 	@$(RUN)/ruff check .
 	@$(RUN)/ruff format --check .
@@ -45,4 +48,4 @@ bench: $(STAMP) ## Measure against the hand-written floor (ARGS=--quick for a fi
 	@$(RUN)/python benchmarks/run.py $(ARGS)
 
 clean: ## Remove the environment and what tools leave behind
-	@rm -rf $(VENV) .venv-* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist
+	@rm -rf $(VENV) .venv-* .nox .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist

@@ -10,6 +10,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from aiobs import Instrumentor
 from aiobs.testing import InMemoryTelemetry, Simulator
+from tests.versions import chat_with_parse
 
 ASK = [{"role": "user", "content": "What is an API?"}]
 DETAILS = {
@@ -151,7 +152,7 @@ def test_parse_and_create_inside_it_are_one_span(simulator: Simulator, instrumen
         city: str
         population: int
 
-    parsed = simulator.openai().chat.completions.parse(model="m", messages=ASK, response_format=Answer)
+    parsed = chat_with_parse(simulator.openai()).parse(model="m", messages=ASK, response_format=Answer)
     assert parsed.choices[0].message.parsed == Answer(city="What is an API?", population=1)
     assert instrumented.span().attributes["gen_ai.output.type"] == "json"
 
@@ -165,7 +166,7 @@ def test_parse_that_fails_after_the_answer_keeps_its_usage(simulator: Simulator,
 
     simulator.reply('{"city": "Par', finish_reason="length", usage={"prompt_tokens": 5})
     with pytest.raises(openai.LengthFinishReasonError):
-        simulator.openai().chat.completions.parse(model="m", messages=ASK, response_format=Answer)
+        chat_with_parse(simulator.openai()).parse(model="m", messages=ASK, response_format=Answer)
     attributes = instrumented.span().attributes
     assert attributes["error.type"] == "openai.LengthFinishReasonError"
     assert attributes["gen_ai.usage.input_tokens"] == 5

@@ -17,6 +17,7 @@ import pytest
 
 from aiobs import Instrumentor, observer
 from aiobs.testing import InMemoryTelemetry, Simulator
+from tests.versions import classes_with_parse
 
 ASK = [{"role": "user", "content": "What is an API?"}]
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
@@ -68,8 +69,7 @@ def test_methods_look_the_same(signals: InMemoryTelemetry) -> None:
         return [
             (inspect.signature(method), method.__name__, method.__doc__, inspect.iscoroutinefunction(method),
              inspect.isfunction(method), asyncio.iscoroutinefunction(method))
-            for cls in (Completions, AsyncCompletions)
-            for method in (cls.create, cls.parse)
+            for method in (Completions.create, AsyncCompletions.create, *(cls.parse for cls in classes_with_parse()))
         ]  # fmt: skip
 
     without = looks()
