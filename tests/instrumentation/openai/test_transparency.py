@@ -17,7 +17,7 @@ import pytest
 
 from aiobs import Instrumentor, observer
 from aiobs.testing import InMemoryTelemetry, Simulator
-from tests.versions import classes_with_parse
+from tests.versions import classes_with_parse, needs
 
 ASK = [{"role": "user", "content": "What is an API?"}]
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
@@ -49,6 +49,7 @@ def seen(simulator: Simulator) -> list[Any]:
     return facts
 
 
+@needs("openai arguments and ids of late 2024")
 def test_what_a_program_can_see_is_the_same(simulator: Simulator, signals: InMemoryTelemetry) -> None:
     """Promise 1: values, types, dir(), errors, arguments and request bodies, with content and a session on."""
     without = seen(simulator)
