@@ -44,6 +44,7 @@ from tests.contract.programs import (
 )
 
 every_driver = parametrize(DRIVERS)
+every_refused_driver = parametrize(DRIVERS, refused=True)
 every_stream = parametrize(STREAMS)
 every_whole = parametrize(WHOLE)
 
@@ -210,7 +211,7 @@ def refused(status: int) -> Script:
 
 
 @pytest.mark.parametrize("status", [400, 429, 500])
-@every_driver
+@every_refused_driver
 def test_a_provider_error(simulator: Simulator, recorded: InMemoryTelemetry, driver: Driver, status: int) -> None:
     """ERROR with the provider's code, one point and one WARN event with the same; what the provider quotes stays in."""
     refused(status)(simulator, driver)
@@ -231,7 +232,7 @@ def test_a_provider_error(simulator: Simulator, recorded: InMemoryTelemetry, dri
     assert (event["response"], event["error_details"]["type"]) == (None, error_type)
 
 
-@every_driver
+@every_refused_driver
 def test_an_error_is_described_with_the_gate_open(
     simulator: Simulator, signals: InMemoryTelemetry, driver: Driver
 ) -> None:
