@@ -76,9 +76,11 @@ def classes_with_parse() -> tuple[Any, Any]:
 @asynccontextmanager
 async def aio_of(client: Any) -> AsyncIterator[Any]:
     """The async side of a Google client, closed afterwards; the oldest ones keep nothing open."""
-    yield client.aio
-    if has("gemini aio as a context manager"):
-        await client.aio.aclose()
+    try:
+        yield client.aio
+    finally:
+        if has("gemini aio as a context manager"):
+            await client.aio.aclose()
 
 
 def _reason(feature: str) -> str:
