@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fmt bench soak clean
+.PHONY: help setup demo test matrix check fmt bench soak clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ demo: $(STAMP) ## Run the quickstart: one observed pipeline, offline (ARGS=--liv
 
 test: $(STAMP) ## Run all tests (ARGS='-k name' for some)
 	@$(RUN)/python -m pytest --numprocesses 2 $(ARGS)
+
+matrix: $(STAMP) ## Run the suites that touch an SDK on old releases of it (ARGS='-k name' for some)
+	@$(RUN)/nox --session matrix -- $(ARGS)
 
 check: $(STAMP) ## ruff, mypy --strict, import contracts, the generated parts of the README
 	@$(RUN)/ruff check .
@@ -50,4 +53,4 @@ soak: $(STAMP) ## The long variants, about three hours: 20,000 calls of each kin
 	@! test -d tests/chaos || AIOBS_CHAOS_PAIRS=all $(RUN)/python -m pytest --numprocesses 2 --timeout 7200 tests/chaos $(ARGS)
 
 clean: ## Remove the environment and what tools leave behind
-	@rm -rf $(VENV) .venv-* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist
+	@rm -rf $(VENV) .venv-* .nox .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist

@@ -17,6 +17,19 @@ from aiobs.facade import observer
 from aiobs.instrumentation import Instrumentor
 from aiobs.testing import InMemoryTelemetry, Simulator
 from tests.conformance.witness import Witness
+from tests.versions import FILES, has, needs
+
+collect_ignore = [] if has("gemini") else ["instrumentation/google_genai"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that need a feature of the SDK as a whole are skipped where it is missing."""
+    for item in items:
+        place = item.nodeid.removeprefix("/")
+        for feature in (feature for beginning, feature in FILES.items() if place.startswith(beginning)):
+            item.add_marker(needs(feature))
+        if not has("gemini aio as a context manager"):  # google-genai 1.5 leaves its async connections to the collector
+            item.add_marker(pytest.mark.filterwarnings("ignore::ResourceWarning"))
 
 
 class Ledger(SpanProcessor):

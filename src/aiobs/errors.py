@@ -298,7 +298,11 @@ def _by_message(error: BaseException) -> str | None:
 
 def _code(error: BaseException) -> str | None:
     """The provider's code (OpenAI's ``code``, Google's ``status``), unless it is no word of low cardinality."""
-    code = _text(error, "code") or (_text(error, "status") if type(getattr(error, "code", None)) is int else None)
+    number = getattr(error, "code", None)
+    if type(number) is not int:
+        code = _text(error, "code")
+    else:  # openai before 3 keeps the number that a server put into an error's body; Google's is the HTTP status
+        code = str(number) if hasattr(error, "body") else _text(error, "status")
     return code if code and _WORD.fullmatch(code) else None
 
 

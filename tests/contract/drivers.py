@@ -10,7 +10,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from aiobs.testing import Simulator
+from tests.versions import aio_of, has, needs
 
 NEEDLE = "N33DLE"
 """In every prompt, answer and error message; ``SAID`` is what the model says, in two chunks or more."""
@@ -44,7 +47,7 @@ class Operation:
     ``stream_arguments`` are theirs beside the prompt, which goes to ``prompt`` as ``asks`` shapes it · ``said`` is the
     text of an answer, ``piece`` that of a chunk · ``usage`` is scripted by the wire's names, and comes to ``tokens``
     (input, output) · ``reason`` is the finish reason of a good answer · ``opening``: a stream's first events, without
-    an end.
+    an end · ``features`` of ``tests/versions.py`` that the installed SDK must have.
     """
 
     name: str
@@ -54,7 +57,7 @@ class Operation:
     method: Callable[[Any], Any]
     prompt: str
     usage: Mapping[str, Any]
-    tokens: tuple[int, int | None]
+    tokens: tuple[int | None, int | None]
     streamed: Callable[[Any], Any] | None = None
     asks: Callable[[str], Any] = str
     arguments: Mapping[str, Any] = field(default_factory=lambda: {"model": "m"})
@@ -63,6 +66,7 @@ class Operation:
     piece: Callable[[Any], str] | None = None
     reason: str | None = None
     opening: Sequence[bytes] = ()
+    features: Sequence[str] = ()
 
     @property
     def duration(self) -> str:
@@ -173,6 +177,7 @@ RESPONSES = Operation(
     sdk=OPENAI,
     operation="chat",
     api="responses.create",
+    features=("openai responses",),
     method=lambda client: client.responses.create,
     streamed=lambda client: client.responses.create,
     prompt="input",
@@ -214,7 +219,7 @@ def _google(server: str, client: str) -> SDK:
         clients=(client, client),
         codes={400: "FAILED_PRECONDITION", 429: None, 500: None},
         error_types={400: "FAILED_PRECONDITION", 429: "RESOURCE_EXHAUSTED", 500: "INTERNAL"},
-        entered=lambda client: client.aio,
+        entered=aio_of,
     )
 
 
@@ -232,6 +237,7 @@ def _generate_content(name: str, sdk: SDK) -> Operation:
         name=name,
         sdk=sdk,
         operation="generate_content",
+        features=("gemini",),
         api="models.generate_content",
         method=lambda client: client.models.generate_content,
         streamed=lambda client: client.models.generate_content_stream,
@@ -248,7 +254,7 @@ def _generate_content(name: str, sdk: SDK) -> Operation:
     )
 
 
-def _embed_content(name: str, sdk: SDK, usage: Mapping[str, Any]) -> Operation:
+def _embed_content(name: str, sdk: SDK, usage: Mapping[str, Any], tokens: int | None = 7) -> Operation:
     return Operation(
         name=name,
         sdk=sdk,
@@ -258,7 +264,8 @@ def _embed_content(name: str, sdk: SDK, usage: Mapping[str, Any]) -> Operation:
         prompt="contents",
         arguments={"model": "text-embedding-005"},
         usage=usage,
-        tokens=(7, None),
+        tokens=(tokens, None),
+        features=("gemini",),
     )
 
 
@@ -268,7 +275,9 @@ OPERATIONS = (
     EMBEDDINGS,
     _generate_content("gemini", GEMINI),
     _generate_content("vertex", VERTEX),
-    _embed_content("gemini-embeddings", GEMINI, {"promptTokenCount": 7}),
+    _embed_content(
+        "gemini-embeddings", GEMINI, {"promptTokenCount": 7}, 7 if has("gemini usage of embeddings") else None
+    ),
     _embed_content("vertex-embeddings", VERTEX, {"token_count": 7}),
 )
 
@@ -280,3 +289,14 @@ DRIVERS = tuple(
 )
 WHOLE = tuple(driver for driver in DRIVERS if not driver.streams)
 STREAMS = tuple(driver for driver in DRIVERS if driver.streams)
+
+
+def _errors(driver: Driver, refused: bool) -> Sequence[str]:
+    unread = refused and driver.is_async and driver.streams and driver.of.sdk.name == "gemini"
+    return ["gemini errors of async streams"] if unread else []
+
+
+def parametrize(drivers: Sequence[Driver], *, refused: bool = False) -> pytest.MarkDecorator:
+    """A test of each driver, skipped where the installed SDK lacks the operation, or cannot read a refusal of it."""
+    params = [pytest.param(driver, marks=needs(*driver.of.features, *_errors(driver, refused))) for driver in drivers]
+    return pytest.mark.parametrize("driver", params, ids=str)

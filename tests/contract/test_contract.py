@@ -21,7 +21,7 @@ from aiobs.errors import public_name
 from aiobs.runtime import flush
 from aiobs.testing import Answer, Fault, InMemoryTelemetry, Simulator
 from tests.contract import programs
-from tests.contract.drivers import DRIVERS, NEEDLE, SAID, STREAMS, WHOLE, Driver
+from tests.contract.drivers import DRIVERS, NEEDLE, SAID, STREAMS, WHOLE, Driver, parametrize
 from tests.contract.outcome import (
     Outcome,
     assert_counted_once,
@@ -43,9 +43,10 @@ from tests.contract.programs import (
     to_the_end,
 )
 
-every_driver = pytest.mark.parametrize("driver", DRIVERS, ids=str)
-every_stream = pytest.mark.parametrize("driver", STREAMS, ids=str)
-every_whole = pytest.mark.parametrize("driver", WHOLE, ids=str)
+every_driver = parametrize(DRIVERS)
+every_refused_driver = parametrize(DRIVERS, refused=True)
+every_stream = parametrize(STREAMS)
+every_whole = parametrize(WHOLE)
 
 Script = Callable[[Simulator, Driver], None]
 
@@ -87,7 +88,7 @@ def test_a_good_answer(simulator: Simulator, recorded: InMemoryTelemetry, driver
     span = client_span(recorded, driver)
     assert outcome(span) == Outcome(reasons=(driver.of.reason,) if driver.of.reason else None)
     attributes: Any = span.attributes
-    assert attributes["gen_ai.usage.input_tokens"] == driver.of.tokens[0]
+    assert attributes.get("gen_ai.usage.input_tokens") == driver.of.tokens[0]
     assert attributes.get("gen_ai.usage.output_tokens") == driver.of.tokens[1]
     assert_counted_once(recorded, driver, None)
     assert ("gen_ai.response.time_to_first_chunk" in attributes) is driver.streams
@@ -150,8 +151,8 @@ def test_the_event_of_the_session_file(simulator: Simulator, recorded: InMemoryT
     assert (event["provider"], event["api"], event["error"]) == (driver.of.sdk.name, driver.of.api, None)
     assert event["request"]["model"] == driver.of.arguments["model"]
     assert NEEDLE in str(event["request"])
-    assert event["response"]["usage"]["prompt_tokens"] == driver.of.tokens[0]
-    assert event["response"]["usage"]["completion_tokens"] == driver.of.tokens[1]
+    usage = event["response"]["usage"] or {}
+    assert (usage.get("prompt_tokens"), usage.get("completion_tokens")) == driver.of.tokens
     assert event["response"].get("text") == (SAID if driver.of.said else None)
     assert event["span_id"] == f"{span.context.span_id:016x}"
     assert Path(event["callsite"]["file"]).name == "programs.py"
@@ -210,7 +211,7 @@ def refused(status: int) -> Script:
 
 
 @pytest.mark.parametrize("status", [400, 429, 500])
-@every_driver
+@every_refused_driver
 def test_a_provider_error(simulator: Simulator, recorded: InMemoryTelemetry, driver: Driver, status: int) -> None:
     """ERROR with the provider's code, one point and one WARN event with the same; what the provider quotes stays in."""
     refused(status)(simulator, driver)
@@ -231,7 +232,7 @@ def test_a_provider_error(simulator: Simulator, recorded: InMemoryTelemetry, dri
     assert (event["response"], event["error_details"]["type"]) == (None, error_type)
 
 
-@every_driver
+@every_refused_driver
 def test_an_error_is_described_with_the_gate_open(
     simulator: Simulator, signals: InMemoryTelemetry, driver: Driver
 ) -> None:

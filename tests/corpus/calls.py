@@ -7,6 +7,7 @@ import re
 import warnings
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -115,7 +116,7 @@ def perform(client: Any, call: SDKCall) -> Outcome:
     """Make the call with a sync client."""
     outcome = Outcome()
     with _watching(outcome):
-        result = _method(client, call)(**call.arguments)
+        result = _method(client, call)(**deepcopy(call.arguments))  # google-genai 1.5 edits schemas in place
         if call.streams and isinstance(result, Iterator):
             for chunk in result:
                 _see(outcome, chunk)
@@ -128,7 +129,7 @@ async def perform_async(client: Any, call: SDKCall) -> Outcome:
     """Make the call with an async client (the ``aio`` of a Google client)."""
     outcome = Outcome()
     with _watching(outcome):
-        result = await _method(client, call)(**call.arguments)
+        result = await _method(client, call)(**deepcopy(call.arguments))  # google-genai 1.5 edits schemas in place
         if call.streams and isinstance(result, AsyncIterator):
             async for chunk in result:
                 _see(outcome, chunk)
@@ -152,7 +153,8 @@ def _watching(outcome: Outcome) -> Iterator[None]:
             yield
         except Exception as error:  # whatever the SDK raises is what is compared
             outcome.error = (f"{type(error).__module__}.{type(error).__qualname__}", str(error))
-    outcome.warnings = [(warning.category.__name__, str(warning.message)) for warning in caught]
+    told = [warning for warning in caught if not issubclass(warning.category, ResourceWarning)]  # the collector's time
+    outcome.warnings = [(warning.category.__name__, str(warning.message)) for warning in told]
 
 
 def _see(outcome: Outcome, value: Any) -> None:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from opentelemetry.sdk.trace import ReadableSpan
@@ -18,7 +19,7 @@ from aiobs import guard
 from aiobs.testing import InMemoryTelemetry
 from tests.corpus.calls import Outcome, SDKCall, call_of, perform, perform_async
 from tests.corpus.mutations import Mutant
-from tests.corpus.recordings import Recorded
+from tests.corpus.recordings import Recorded, supported
 from tests.corpus.serving import Memory
 
 
@@ -52,6 +53,16 @@ class Bench:
             self.calls[name] = call_of(exchange)
         return self.calls[name]
 
+    def makes(self, exchange: Recorded) -> bool:
+        """The SDK is here, and does not refuse the arguments."""
+        call = self.call(exchange)
+        if call.family not in self.clients:
+            return False
+        self.memory.reply = (exchange.status, exchange.headers, exchange.body)
+        self.memory.sent.clear()
+        perform(self.clients[call.family][0], call)
+        return bool(self.memory.sent)
+
     async def run(self, mutant: Mutant, *, is_async: bool) -> tuple[Outcome, tuple[str, bytes]]:
         """One call that gets this answer: what the program sees, and what went out."""
         call = self.call(mutant.exchange)
@@ -61,6 +72,13 @@ class Bench:
         outcome = await perform_async(client, call) if is_async else perform(client, call)
         assert len(self.memory.sent) == 1, f"{len(self.memory.sent)} requests of one call; {mutant}"
         return outcome, self.memory.sent[0]
+
+
+@cache
+def replayable() -> list[Recorded]:
+    """The exchanges whose requests this SDK makes, past the socket; the newest makes all of them."""
+    bench = Bench()
+    return [exchange for exchange in supported() if bench.makes(exchange)]
 
 
 def compare(

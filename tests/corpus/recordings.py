@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.versions import has
+
 VARIABLE = "AIOBS_CASSETTES"
 
 KINDS = {
@@ -43,8 +45,15 @@ KINDS = {
 }
 """What kind of call a method and path are; the first that fits."""
 
-SUPPORTED = ("chat", "responses", "embeddings", "generate_content", "generate_content_stream", "embed_content")
-"""The kinds that are replayed: those with a row in a provider's table of operations."""
+SUPPORTED = {
+    "chat": "openai",
+    "responses": "openai responses",
+    "embeddings": "openai",
+    "generate_content": "gemini",
+    "generate_content_stream": "gemini",
+    "embed_content": "gemini",
+}
+"""The kinds that are replayed, those with a row in a provider's table of operations: what the SDK must have for it."""
 
 NOT_INSTRUMENTED = "not instrumented yet"
 
@@ -164,7 +173,7 @@ def supported() -> list[Recorded]:
     Some clients asked Gemini for a stream that is one JSON array; the SDK asks for events. Such an exchange is replayed
     as it was, which the SDK refuses, and once more as the events that the SDK would have got.
     """
-    replayed = [exchange for exchange in load() if exchange.kind in SUPPORTED]
+    replayed = [exchange for exchange in load() if exchange.kind in SUPPORTED and has(SUPPORTED[exchange.kind])]
     return [variant for exchange in replayed for variant in (exchange, *_as_events(exchange))]
 
 

@@ -11,6 +11,7 @@ from tests.corpus.agreement import KNOWN_GAPS, disagreements
 from tests.corpus.calls import call_of, perform, perform_async
 from tests.corpus.recordings import SUPPORTED, Recorded, supported
 from tests.corpus.serving import serve, socket_clients
+from tests.versions import needs
 
 KNOWN_FINDINGS = (
     # Grok on Azure leaves cached tokens out of prompt_tokens: 158 of 78.
@@ -21,6 +22,18 @@ KNOWN_FINDINGS = (
 )
 """What the registries do not allow, and these providers do."""
 
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # google-genai 1.5 closes no async connection
+
+AGREEING = {
+    "chat": ("openai",),
+    "responses": ("openai responses",),
+    "embeddings": ("openai",),
+    "generate_content": ("gemini thoughts and modalities",),
+    "generate_content_stream": ("gemini thoughts and modalities",),
+    "embed_content": ("gemini usage of embeddings",),
+}
+"""What an SDK must know to pass on all that the recordings of a kind say."""
+
 
 def exchanges(kind: str) -> list[Recorded]:
     return [exchange for exchange in supported() if exchange.kind == kind]
@@ -28,7 +41,7 @@ def exchanges(kind: str) -> list[Recorded]:
 
 @pytest.mark.nonconforming("the test looks itself: what a provider answers need not conform")
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
-@pytest.mark.parametrize("kind", SUPPORTED)
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=needs(*AGREEING[kind])) for kind in SUPPORTED])
 async def test_spans_agree_with_the_recording(
     kind: str, is_async: bool, simulator: Simulator, signals: InMemoryTelemetry, conforming: Witness
 ) -> None:
@@ -42,6 +55,8 @@ async def test_spans_agree_with_the_recording(
             call = call_of(exchange)
             client = clients[call.family][is_async]
             outcome = await perform_async(client, call) if is_async else perform(client, call)
+            if not simulator.requests:
+                continue  # an older SDK refuses to make this request; the newest makes all, says test_recordings
             if differing := disagreements(exchange, call, outcome, list(signals.spans)):
                 found[exchange.name] = differing
     gaps = {one.name: KNOWN_GAPS[one.name][0] for one in exchanges(kind) if one.name in KNOWN_GAPS}

@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 from aiobs import Instrumentor, observer
 from aiobs.testing import InMemoryTelemetry
 from tests.conformance.witness import Witness
-from tests.corpus.fuzzing import Report, compare
+from tests.corpus.fuzzing import Report, compare, replayable
 from tests.corpus.mutations import Mutant, mutant, seeded
-from tests.corpus.recordings import supported
 
 SHARDS = 8
 CASES = int(os.environ.get("AIOBS_CORPUS_CASES", "2600"))
@@ -49,7 +48,7 @@ def test_mutated_answers(
         for number in range(shard * CASES, (shard + 1) * CASES):
             conforming.spans.clear()
             conforming.logs.clear()
-            yield seeded(supported(), SEED, number)
+            yield seeded(replayable(), SEED, number)
 
     report = compare(cases, signals, lambda: instrument(signals, with_file=shard % 2 == 1))
     tell(report, record_property)
@@ -65,7 +64,7 @@ def tell(report: Report, record_property: pytest.RecordProperty) -> None:
 
 
 @settings(
-    max_examples=150,
+    max_examples=min(150, CASES),
     derandomize=True,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
@@ -73,7 +72,7 @@ def tell(report: Report, record_property: pytest.RecordProperty) -> None:
 @given(data=st.data())
 def test_mutated_answers_shrink(data: st.DataObject) -> None:
     """The same with hypothesis, which finds a smaller case for one that fails."""
-    exchange = data.draw(st.sampled_from(supported()), label="exchange")
+    exchange = data.draw(st.sampled_from(replayable()), label="exchange")
     changed = mutant(exchange, data.draw(st.randoms(use_true_random=False)))
     with InMemoryTelemetry() as telemetry:
         report = compare(lambda: [changed], telemetry, lambda: instrument(telemetry, with_file=False))
@@ -83,7 +82,7 @@ def test_mutated_answers_shrink(data: st.DataObject) -> None:
 
 def test_the_same_seed_makes_the_same_cases() -> None:
     """A case that failed can be made again from what it printed."""
-    first, again = (seeded(supported(), SEED, 41) for _ in range(2))
+    first, again = (seeded(replayable(), SEED, 41) for _ in range(2))
     assert (first.body, first.done) == (again.body, again.done)
     assert first.done[0] == f"seed {SEED}, case 41"
     assert mutant(first.exchange, Random(f"{SEED}:41")).body == first.body

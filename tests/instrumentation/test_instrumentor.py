@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import pytest
 import wrapt
+from openai import DefaultHttpxClient
 from openai.resources.chat.completions import AsyncCompletions, Completions
 from opentelemetry.context import attach, detach, set_value
 
@@ -14,6 +16,7 @@ from aiobs.capture import telemetry
 from aiobs.errors import ConfigurationError, ProviderNotInstalled
 from aiobs.instrumentation.openai import OpenAIInstrumentor
 from aiobs.testing import InMemoryTelemetry, Simulator
+from tests.versions import PARSING_MODULE, classes_with_parse
 
 ASK = [{"role": "user", "content": "x"}]
 
@@ -24,11 +27,14 @@ def call(simulator: Simulator, model: str = "m") -> None:
 
 def test_uninstrument_restores_the_very_functions(signals) -> None:
     """SX-01, 87: every attribute is what it was."""
-    before = [vars(cls)[name] for cls in (Completions, AsyncCompletions) for name in ("create", "parse")]
+    methods = [(cls, "create") for cls in (Completions, AsyncCompletions)] + [
+        (cls, "parse") for cls in classes_with_parse()
+    ]
+    before = [vars(cls)[name] for cls, name in methods]
     instrumentor = Instrumentor(**signals.providers).instrument()
     assert vars(Completions)["create"] is not before[0]
     instrumentor.uninstrument()
-    assert [vars(cls)[name] for cls in (Completions, AsyncCompletions) for name in ("create", "parse")] == before
+    assert [vars(cls)[name] for cls, name in methods] == before
     instrumentor.uninstrument()
 
 
@@ -92,7 +98,7 @@ def test_status(signals) -> None:
     assert state["version"]
     methods = state["methods"]
     assert methods["openai.resources.chat.completions:Completions.create"] == "patched"
-    assert methods["openai.resources.chat.completions:AsyncCompletions.parse"] == "patched"
+    assert methods[f"{PARSING_MODULE}:AsyncCompletions.parse"] == "patched"
 
 
 def test_a_provider_that_nobody_knows() -> None:
@@ -171,14 +177,12 @@ def test_another_genai_span_for_this_call_is_enough(simulator: Simulator, instru
 
 def test_a_call_inside_a_call_of_another_client_is_its_own(simulator: Simulator, instrumented) -> None:
     """Re-entrancy is per client: a guardrail that asks another client while a request is sent is a call like any."""
-    import httpx2
-
     guardrail = simulator.openai()
 
-    def ask(request: httpx2.Request) -> None:
+    def ask(request: Any) -> None:
         guardrail.chat.completions.create(model="guardrail", messages=ASK)
 
-    http_client = httpx2.Client(event_hooks={"request": [ask]})
+    http_client = DefaultHttpxClient(event_hooks={"request": [ask]})
     with simulator.openai(http_client=http_client) as client:
         client.chat.completions.create(model="outer", messages=ASK)
     spans = {span.name: span for span in instrumented.spans}

@@ -87,7 +87,7 @@ def _fields(value: Any) -> Mapping[str, Any] | None:
     state = getattr(value, "__dict__", None)
     if not isinstance(state, dict) or isinstance(value, type):
         return None
-    if dataclasses.is_dataclass(value) or hasattr(type(value), "__pydantic_fields__"):
+    if dataclasses.is_dataclass(value) or hasattr(type(value), "__pydantic_validator__"):
         return state
     return None
 

@@ -223,7 +223,7 @@ def _without_subclass(value: Any) -> str | int | float:
 
 def _fields(value: Any) -> dict[str, Any] | None:
     """The fields of a dataclass or pydantic model, read from where they lie: no property or serialiser runs."""
-    if hasattr(type(value), "__pydantic_fields__"):
+    if hasattr(type(value), "__pydantic_validator__"):  # which every pydantic 2 has; __pydantic_fields__ is of 2.10
         return {**value.__dict__, **(getattr(value, "__pydantic_extra__", None) or {})}
     if dataclasses.is_dataclass(value):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}

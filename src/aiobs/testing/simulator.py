@@ -85,6 +85,12 @@ class Simulator(LoopbackServer):
         """Ask this function first; what it returns None for goes on to the script, and then to the default."""
         self._rules.append(rule)
 
+    def forget(self) -> None:
+        """Drop what was scripted and not asked for, and the journal; rules and clients stay."""
+        with self._changed:
+            self._script.clear()
+            self.requests.clear()
+
     # What it gives
 
     def __getattr__(self, name: str) -> Callable[..., Any]:

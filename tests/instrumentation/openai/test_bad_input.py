@@ -9,9 +9,15 @@ from typing import Any
 import openai
 import pytest
 
+<<<<<<< HEAD
 from aiobs import Instrumentor, observer
 from aiobs.testing import Simulator
 from tests.instrumentation.openai.twice import both_ways
+=======
+from aiobs import Instrumentor, guard, observer
+from aiobs.testing import InMemoryTelemetry, Simulator
+from tests.versions import needs
+>>>>>>> matrix
 
 pytestmark = pytest.mark.quiet_guard  # the readers of odd answers may fail, one step each, and nothing else may
 
@@ -52,15 +58,22 @@ REQUESTS: dict[str, Callable[[], dict[str, Any]]] = {
 }
 
 
-NO_MODEL = pytest.mark.nonconforming("the request has no model that could be named")
+MARKS = {
+    "model of other type": pytest.mark.nonconforming("the request has no model that could be named"),
+    "omit": needs("openai omit"),
+}
 
 
 @pytest.mark.parametrize(
     "make",
+<<<<<<< HEAD
     [
         pytest.param(make, id=name, marks=NO_MODEL if name in ("model of other type", "extra body") else ())
         for name, make in REQUESTS.items()
     ],
+=======
+    [pytest.param(make, id=name, marks=MARKS.get(name, ())) for name, make in REQUESTS.items()],
+>>>>>>> matrix
 )
 def test_odd_requests(simulator: Simulator, signals, make) -> None:
     """The request that goes out, and what comes back, are the same with and without us."""
@@ -170,7 +183,6 @@ class Unprintable(Exception):
 
 def test_an_exception_that_cannot_be_printed(simulator: Simulator, signals) -> None:
     """31, 103: the program gets its own exception, and later calls are still recorded."""
-    import httpx2
 
     def refuse(request: Any) -> None:
         raise Unprintable
@@ -178,7 +190,7 @@ def test_an_exception_that_cannot_be_printed(simulator: Simulator, signals) -> N
     Instrumentor(**signals.providers, capture_content="span_and_event").instrument()
     with openai.OpenAI(
         api_key="k", max_retries=0, base_url=simulator.origin,
-        http_client=httpx2.Client(event_hooks={"request": [refuse]}),
+        http_client=openai.DefaultHttpxClient(event_hooks={"request": [refuse]}),
     ) as client, pytest.raises((Unprintable, openai.APIConnectionError)):  # fmt: skip
         client.chat.completions.create(model="m", messages=ASK)
     simulator.openai().chat.completions.create(model="next", messages=ASK)

@@ -49,7 +49,7 @@ def plain(value: Any, depth: int = 0) -> Any:
         return {"bytes": len(value), "sha256": hashlib.sha256(value).hexdigest()}
     if isinstance(value, (list, tuple)):
         return [plain(item, depth + 1) for item in value] if depth < MAX_DEPTH else "<deep>"
-    if isinstance(value, Mapping) or hasattr(type(value), "__pydantic_fields__"):
+    if isinstance(value, Mapping) or hasattr(type(value), "__pydantic_validator__"):
         return _plain_fields(value, depth)
     if callable(value):
         return f"<function {getattr(value, '__name__', type(value).__name__)}>"

@@ -1,0 +1,88 @@
+"""What each release of the SDKs has: the one table by which tests are skipped on older ones (``make matrix``)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+import pytest
+from packaging.version import Version
+
+from aiobs.diagnosis.versions import installed_version
+
+FEATURES = {
+    "openai": ("openai", "1.40"),
+    "openai responses": ("openai", "1.66"),
+    "openai arguments and ids of late 2024": ("openai", "1.66"),
+    "openai errors with their completion": ("openai", "1.66"),
+    "openai chat.completions.parse": ("openai", "1.92"),
+    "openai omit": ("openai", "1.109"),
+    "openai requests of every recording": ("openai", "3.0"),
+    "openai errors of broken streams": ("openai", "3.0"),
+    "gemini": ("google-genai", "1.5"),
+    "gemini aio as a context manager": ("google-genai", "1.50"),
+    "gemini errors of async streams": ("google-genai", "1.50"),
+    "gemini thoughts and modalities": ("google-genai", "1.50"),
+    "gemini usage of embeddings": ("google-genai", "3.0"),
+    "gemini requests of every recording": ("google-genai", "3.0"),
+    "gemini past the socket": ("google-genai", "3.0"),
+}
+"""Feature → distribution, and the oldest release of the matrix that has it."""
+
+FILES = {
+    "tests/instrumentation/google_genai/": "gemini",
+    "tests/instrumentation/openai/test_responses": "openai responses",
+}
+"""How a test file's path begins → the feature that all of it needs."""
+
+
+@cache
+def _installed(distribution: str) -> Version | None:
+    found = installed_version(distribution)
+    return None if found is None else Version(found)
+
+
+def has(feature: str) -> bool:
+    """The installed release has this feature."""
+    distribution, since = FEATURES[feature]
+    found = _installed(distribution)
+    return found is not None and found >= Version(since)
+
+
+def needs(*features: str) -> pytest.MarkDecorator:
+    """Skip where the installed release lacks one of them; the reason names it and the release that brought it."""
+    lacking = [feature for feature in features if not has(feature)]
+    return pytest.mark.skipif(bool(lacking), reason=", ".join(map(_reason, lacking)))
+
+
+def chat_with_parse(client: Any) -> Any:
+    """Where ``parse()`` and ``stream()`` of chat completions are: below ``beta`` until openai 1.92."""
+    return client.chat.completions if has("openai chat.completions.parse") else client.beta.chat.completions
+
+
+PARSING_MODULE = f"openai.resources{'' if has('openai chat.completions.parse') else '.beta'}.chat.completions"
+"""Where the classes with ``parse()`` and ``stream()`` of chat completions are."""
+
+
+def classes_with_parse() -> tuple[Any, Any]:
+    """Those classes, sync and async; imports the SDK."""
+    module = import_module(PARSING_MODULE)
+    return module.Completions, module.AsyncCompletions
+
+
+@asynccontextmanager
+async def aio_of(client: Any) -> AsyncIterator[Any]:
+    """The async side of a Google client, closed afterwards; the oldest ones keep nothing open."""
+    try:
+        yield client.aio
+    finally:
+        if has("gemini aio as a context manager"):
+            await client.aio.aclose()
+
+
+def _reason(feature: str) -> str:
+    distribution, since = FEATURES[feature]
+    return f"{feature}: since {distribution} {since}, here is {_installed(distribution) or 'none'}"
