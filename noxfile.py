@@ -27,7 +27,14 @@ PAIRS = (
     ("2.54.0", "2.0.0"),
     ("3.52.0", "2.34.0"),
 )
-SUITES = ("tests/matrix", "tests/contract", "tests/instrumentation", "tests/capture", "tests/corpus", "tests/test_errors.py")
+SUITES = (
+    "tests/matrix",
+    "tests/contract",
+    "tests/instrumentation",
+    "tests/capture",
+    "tests/corpus",
+    "tests/test_errors.py",
+)
 TOOLS = ("hypothesis", "jsonschema", "pillow", "pytest", "pytest-asyncio", "pytest-timeout", "pytest-xdist")
 ENVIRONMENT = {"AIOBS_CORPUS_CASES": "20"}
 LEFT_OUT = [

@@ -9,15 +9,10 @@ from typing import Any
 import openai
 import pytest
 
-<<<<<<< HEAD
 from aiobs import Instrumentor, observer
 from aiobs.testing import Simulator
 from tests.instrumentation.openai.twice import both_ways
-=======
-from aiobs import Instrumentor, guard, observer
-from aiobs.testing import InMemoryTelemetry, Simulator
 from tests.versions import needs
->>>>>>> matrix
 
 pytestmark = pytest.mark.quiet_guard  # the readers of odd answers may fail, one step each, and nothing else may
 
@@ -66,14 +61,7 @@ MARKS = {
 
 @pytest.mark.parametrize(
     "make",
-<<<<<<< HEAD
-    [
-        pytest.param(make, id=name, marks=NO_MODEL if name in ("model of other type", "extra body") else ())
-        for name, make in REQUESTS.items()
-    ],
-=======
     [pytest.param(make, id=name, marks=MARKS.get(name, ())) for name, make in REQUESTS.items()],
->>>>>>> matrix
 )
 def test_odd_requests(simulator: Simulator, signals, make) -> None:
     """The request that goes out, and what comes back, are the same with and without us."""
