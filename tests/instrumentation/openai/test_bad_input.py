@@ -55,6 +55,7 @@ REQUESTS: dict[str, Callable[[], dict[str, Any]]] = {
 
 MARKS = {
     "model of other type": pytest.mark.nonconforming("the request has no model that could be named"),
+    "extra body": pytest.mark.nonconforming("the request has no model that could be named"),
     "omit": needs("openai omit"),
 }
 
