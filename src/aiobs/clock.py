@@ -10,14 +10,30 @@ from aiobs.guard import guarded
 
 def wall_ns() -> int:
     """Nanoseconds since the epoch; 0 from a clock that is broken."""
-    return _whole(time_ns)
+    try:
+        now = time_ns()
+        if type(now) is int:
+            return now
+    except Exception:  # told below, where the guard is
+        pass
+    return _broken(time_ns)
 
 
 def monotonic_ns() -> int:
     """Nanoseconds of the monotonic clock; 0 from one that is broken."""
-    return _whole(perf_counter_ns)
+    try:
+        now = perf_counter_ns()
+        if type(now) is int:
+            return now
+    except Exception:  # told below, where the guard is
+        pass
+    return _broken(perf_counter_ns)
 
 
-def _whole(clock: Callable[[], int]) -> int:
-    now = guarded(clock)
-    return now if type(now) is int else 0
+def _broken(clock: Callable[[], object]) -> int:
+    guarded(_refuse, clock)
+    return 0
+
+
+def _refuse(clock: Callable[[], object]) -> None:
+    raise TypeError(f"the clock gave a {type(clock()).__name__}")

@@ -42,14 +42,16 @@ def guarded(function: Callable[..., T], *args: Any) -> T | None:
 
 def typed(kind: type[T], function: Callable[..., Any], *args: Any) -> T | None:
     """As ``guarded``, for a function that gives just this kind of thing, or None; anything else counts as failing."""
-    value = guarded(function, *args)
-    if value is None or type(value) is kind:
-        return value
-    return guarded(_mistaken, function, kind)
-
-
-def _mistaken(function: Callable[..., Any], kind: type) -> None:
-    raise TypeError(f"{function} gave no {kind.__name__}")
+    try:
+        value = function(*args)
+        if value is not None and type(value) is not kind:
+            raise TypeError(f"{function} gave no {kind.__name__}")
+    except Exception as error:
+        if loud:
+            raise
+        _report(function, error)
+        return None
+    return value
 
 
 def _report(function: Callable[..., Any], error: Exception) -> None:

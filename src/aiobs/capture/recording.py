@@ -61,7 +61,8 @@ def start(
     span = guarded(_start_span, telemetry, operation.name, server, model, context, started_ns)
     span = span or pipeline.stand_in(context)
     session = typed(Session, current_session, context) if telemetry.sink is not None else None
-    if not (records(span) or session or telemetry.hooks or telemetry.instruments):
+    is_recorded = records(span)
+    if not (is_recorded or session or telemetry.hooks or telemetry.instruments):
         return None
     try:
         call = Call(
@@ -76,7 +77,9 @@ def start(
             session_request=operation.session_request,
             session_response=operation.session_response,
         )
-        return Recording(telemetry, provider, operation, call, span, session, context, client, kwargs, helper)
+        return Recording(
+            telemetry, provider, operation, call, span, is_recorded, session, context, client, kwargs, helper
+        )
     except BaseException:  # Ctrl-C in the middle of it
         guarded(span.end)
         raise
@@ -127,6 +130,7 @@ class Recording:
         "client",
         "context",
         "helper",
+        "is_recorded",
         "operation",
         "parent",
         "pid",
@@ -145,6 +149,7 @@ class Recording:
         operation: Operation,
         call: Call,
         span: Span,
+        is_recorded: bool,
         session: Session | None,
         parent: Context,
         client: object,
@@ -156,6 +161,7 @@ class Recording:
         self.operation = operation
         self.call = call
         self.span = span
+        self.is_recorded = is_recorded
         self.session = session
         self.client = client
         self.helper = helper
@@ -175,7 +181,7 @@ class Recording:
         telemetry = self.telemetry
         if self.session is not None and telemetry.content_in_file:
             return True
-        if not records(self.span):
+        if not self.is_recorded:
             return False
         return telemetry.content_on_spans or (telemetry.content_on_events and telemetry.logger is not None)
 
@@ -310,7 +316,7 @@ class Recording:
         content = guarded(self._content_to_export) if self.wants_content else None
         for hook in self.telemetry.hooks:
             guarded(_ask, hook, call)
-        if records(self.span):
+        if self.is_recorded:
             attributes = guarded(self._span_attributes) or {}
             said = guarded(content.texts) if content is not None and self.telemetry.content_on_spans else None
             guarded(put_attributes, self.span, {**attributes, **said} if said else attributes)
@@ -330,8 +336,9 @@ class Recording:
             self.session,
             Told() if is_told else call,
         )
+        self._given, self.sent = {}, None  # the program's own objects: a stream that it keeps must not keep them
         if not is_told:
-            call.request.kwargs = {}  # the program's own objects: a stream that it keeps must not keep them
+            call.request.kwargs = {}
 
     def _hand_to_helper(self, helper: HelperRecording) -> bool:
         """True if the helper's event will tell of this request."""
@@ -342,7 +349,7 @@ class Recording:
 
     def _content_to_export(self) -> Content | None:
         telemetry = self.telemetry
-        if not (records(self.span) and (telemetry.content_on_spans or telemetry.content_on_events)):
+        if not (self.is_recorded and (telemetry.content_on_spans or telemetry.content_on_events)):
             return None
         prompt = typed(Prompt, self.operation.read_prompt, self.call.request.kwargs) or Prompt([])
         return content_of(prompt, self._choices(), telemetry.limits)
@@ -368,7 +375,7 @@ class Recording:
 
     def _emit_events(self, attributes: Attributes, content: Content | None) -> None:
         logger, call = self.telemetry.logger, self.call
-        if logger is None or not records(self.span):
+        if logger is None or not self.is_recorded:
             return
         if call.failure is not None:
             described = exception_attributes(call.failure, described=self.telemetry.describes_errors)

@@ -8,18 +8,21 @@ from typing import Any
 
 def fields_of(item: Any) -> Mapping[str, Any]:
     """The fields of a pydantic model (unknown ones included), a mapping or a ``JsonObject``; else none."""
-    fields: Mapping[str, Any] | None = getattr(item, "__dict__", None)
-    if fields is None or isinstance(item, dict):
-        return _fields_without_dict(item)
-    extra = getattr(item, "__pydantic_extra__", None)
+    if item is None:
+        return {}
+    try:
+        fields: Mapping[str, Any] = item.__dict__
+        extra = item.__pydantic_extra__
+    except AttributeError:
+        return _fields_of_other(item)
     return {**fields, **extra} if extra else fields
 
 
-def _fields_without_dict(item: Any) -> Mapping[str, Any]:
+def _fields_of_other(item: Any) -> Mapping[str, Any]:
     if isinstance(item, dict):
         return item
     to_dict = getattr(item, "to_dict", None)
-    return to_dict() if to_dict is not None else {}
+    return to_dict() if to_dict is not None else getattr(item, "__dict__", {})
 
 
 def get(item: Any, name: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from enum import Enum
 from functools import lru_cache
@@ -19,6 +20,15 @@ def field(item: Any, name: str) -> Any:
     return getattr(item, "__dict__", _NOTHING).get(name)
 
 
+def given(item: Any) -> dict[str, Any]:
+    """The fields that somebody gave, by their snake_case names; what is None is not given."""
+    if isinstance(item, Mapping):
+        return {_snake(key): value for key, value in item.items() if value is not None}
+    fields = getattr(item, "__dict__", _NOTHING)
+    named = getattr(item, "__pydantic_fields_set__", fields)
+    return {name: value for name in sorted(named) if (value := fields.get(name)) is not None}
+
+
 _NOTHING: Mapping[str, Any] = {}
 
 
@@ -32,8 +42,11 @@ def word(value: Any) -> str | None:
 
 def bare_model(model: Any) -> str | None:
     """The model without ``models/``, ``publishers/google/models/`` or a project in front."""
-    if not isinstance(model, str):
-        return None
+    return _bare_model(model) if isinstance(model, str) else None
+
+
+@lru_cache(maxsize=1024)
+def _bare_model(model: str) -> str:
     for prefix in ("models/", "tunedModels/"):
         head, found, name = model.rpartition(prefix)
         if found and (not head or head.endswith("/")):
@@ -73,3 +86,11 @@ def _plain_fields(value: Any, depth: int) -> Any:
 def _camel(name: str) -> str:
     head, *rest = name.split("_")
     return head + "".join(part.capitalize() for part in rest)
+
+
+@lru_cache(maxsize=1024)
+def _snake(name: Any) -> str:
+    return _CAPITAL.sub(r"_\1", str(name)).lower()
+
+
+_CAPITAL = re.compile(r"(?<=[a-z0-9])([A-Z])")

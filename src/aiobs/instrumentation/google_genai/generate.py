@@ -12,7 +12,7 @@ from pydantic_core import from_json
 from aiobs.call import Call, Choice, Request, Response, Said, ToolCall, Usage
 from aiobs.instrumentation.fields import count, items, text
 from aiobs.instrumentation.google_genai.contents import part_of
-from aiobs.instrumentation.google_genai.fields import bare_model, field, plain, word
+from aiobs.instrumentation.google_genai.fields import bare_model, field, given, plain, word
 from aiobs.instrumentation.records import usage_record
 from aiobs.semconv.serialise import to_json
 
@@ -38,17 +38,19 @@ _MODALITIES = {"IMAGE": "image", "AUDIO": "speech", "TEXT": "text"}
 
 def read_request(kwargs: dict[str, Any]) -> Request:
     """Model and parameters of the config."""
-    config = kwargs.get("config")
-    params = {name: value for key, name in _PARAMETERS.items() if (value := field(config, key)) is not None}
-    top_k = field(config, "top_k")
+    config = given(kwargs.get("config"))
+    params = {_PARAMETERS[key]: value for key, value in config.items() if key in _PARAMETERS}
+    top_k = config.get("top_k")
     if isinstance(top_k, (int, float)) and isfinite(top_k) and top_k == int(top_k):
         params["top_k"] = int(top_k)  # the SDK makes it a float
-    level = plain(field(field(config, "thinking_config"), "thinking_level"))
-    if level is not None:
+    if (level := plain(field(config.get("thinking_config"), "thinking_level"))) is not None:
         params["reasoning_level"] = level
-    if (output := _output_type(config)) is not None:
+    if not _SHAPE.isdisjoint(config) and (output := _output_type(config)) is not None:
         params["output_type"] = output
     return Request(model=bare_model(kwargs.get("model")), params=params)
+
+
+_SHAPE = frozenset({"response_modalities", "response_mime_type", "response_schema", "response_json_schema"})
 
 
 def read_stream_request(kwargs: dict[str, Any]) -> Request:
@@ -56,13 +58,13 @@ def read_stream_request(kwargs: dict[str, Any]) -> Request:
     return replace(read_request(kwargs), stream=True)
 
 
-def _output_type(config: Any) -> str | None:
-    modalities = [str(plain(item)).upper() for item in items(field(config, "response_modalities"))]
+def _output_type(config: Mapping[str, Any]) -> str | None:
+    modalities = [str(plain(item)).upper() for item in items(config.get("response_modalities"))]
     for modality, output in _MODALITIES.items():
         if modality in modalities:
             return output
-    mime_type = field(config, "response_mime_type")
-    if any(field(config, name) is not None for name in ("response_schema", "response_json_schema")):
+    mime_type = config.get("response_mime_type")
+    if "response_schema" in config or "response_json_schema" in config:
         return "text" if mime_type == "text/x.enum" else "json"
     if isinstance(mime_type, str):
         return "json" if mime_type == "application/json" else "text"
@@ -108,20 +110,22 @@ def _read_block(response: Response, answer: Any) -> None:
 
 def counts_of(usage: Any) -> dict[str, Any]:
     """The counts that the provider gave, by their snake_case names."""
-    return {name: value for name in _COUNTS if (value := field(usage, name)) is not None}
+    return {name: value for name, value in given(usage).items() if name in _COUNTS}
 
 
-_COUNTS = (
-    "prompt_token_count",
-    "cached_content_token_count",
-    "candidates_token_count",
-    "thoughts_token_count",
-    "tool_use_prompt_token_count",
-    "total_token_count",
-    "prompt_tokens_details",
-    "cache_tokens_details",
-    "candidates_tokens_details",
-    "tool_use_prompt_tokens_details",
+_COUNTS = frozenset(
+    {
+        "prompt_token_count",
+        "cached_content_token_count",
+        "candidates_token_count",
+        "thoughts_token_count",
+        "tool_use_prompt_token_count",
+        "total_token_count",
+        "prompt_tokens_details",
+        "cache_tokens_details",
+        "candidates_tokens_details",
+        "tool_use_prompt_tokens_details",
+    }
 )
 
 
