@@ -19,13 +19,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
 HERE = Path(__file__).parent
 BASELINE = HERE / "counts.json"
-PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+DEPENDS_ON = ("openai", "google-genai", "opentelemetry-sdk", "pydantic", "wrapt")
 WARM_UP = 8
 SHORT, LONG = 20, 220
 
@@ -256,6 +257,12 @@ def _in_a_process(part: str) -> Counts:
     return found
 
 
+def versions() -> dict[str, str]:
+    """What the counts depend on beside the code of aiobs."""
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return {"python": python, **{name: metadata.version(name) for name in DEPENDS_ON}}
+
+
 def main() -> None:
     """Print, and write if asked to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -270,8 +277,7 @@ def main() -> None:
     for name, count in found.items():
         print(f"{name:40} {count['instructions']:8} instructions {count['c_calls']:6} calls into C")
     if arguments.write:
-        kept = json.loads(BASELINE.read_text("utf-8")) if BASELINE.exists() else {}
-        BASELINE.write_text(json.dumps({**kept, PYTHON: found}, indent=1) + "\n", "utf-8")
+        BASELINE.write_text(json.dumps({"versions": versions(), "counts": found}, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":
