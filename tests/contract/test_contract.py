@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from aiobs import Instrumentor, observer
 from aiobs.capture import deferred
 from aiobs.errors import public_name
 from aiobs.runtime import flush
-from aiobs.testing import Answer, Fault, InMemoryTelemetry, Simulator
+from aiobs.testing import InMemoryTelemetry, Simulator
 from tests.contract import programs
 from tests.contract.drivers import DRIVERS, NEEDLE, SAID, STREAMS, WHOLE, Driver
 from tests.contract.outcome import (
@@ -42,12 +42,11 @@ from tests.contract.programs import (
     play,
     to_the_end,
 )
+from tests.contract.scripts import Script, answered, cut, hung_up, malformed, refused
 
 every_driver = pytest.mark.parametrize("driver", DRIVERS, ids=str)
 every_stream = pytest.mark.parametrize("driver", STREAMS, ids=str)
 every_whole = pytest.mark.parametrize("driver", WHOLE, ids=str)
-
-Script = Callable[[Simulator, Driver], None]
 
 
 @pytest.fixture
@@ -61,11 +60,6 @@ def record(signals: InMemoryTelemetry, content: str | None = None) -> InMemoryTe
     observer.observe("contract", tracer_provider=signals.tracer_provider, capture_content=content)
     Instrumentor(**signals.providers, capture_content=content).instrument()
     return signals
-
-
-def answered(simulator: Simulator, driver: Driver) -> None:
-    """The provider answers."""
-    simulator.reply(SAID, usage=driver.of.usage)
 
 
 def settled(signals: InMemoryTelemetry) -> InMemoryTelemetry:
@@ -200,15 +194,6 @@ def test_content_where_it_was_asked_for(
 # Errors
 
 
-def refused(status: int) -> Script:
-    """The provider says no, and quotes the prompt."""
-
-    def script(simulator: Simulator, driver: Driver) -> None:
-        simulator.fail(status, code=driver.of.sdk.codes[status], message=f"You said {NEEDLE}")
-
-    return script
-
-
 @pytest.mark.parametrize("status", [400, 429, 500])
 @every_driver
 def test_a_provider_error(simulator: Simulator, recorded: InMemoryTelemetry, driver: Driver, status: int) -> None:
@@ -243,21 +228,6 @@ def test_an_error_is_described_with_the_gate_open(
     (event,) = signals.events("gen_ai.client.operation.exception")
     assert NEEDLE in event.attributes["exception.message"]
     assert "Traceback" in event.attributes["exception.stacktrace"]
-
-
-def malformed(simulator: Simulator, driver: Driver) -> None:
-    """The body, or the second chunk, is no JSON."""
-    simulator.fault(malformed=True)
-
-
-def cut(simulator: Simulator, driver: Driver) -> None:
-    """The connection is cut after one chunk, or in the middle of the body."""
-    simulator.next(Answer(SAID, fault=Fault(cut_after=1 if driver.streams else 0)))
-
-
-def hung_up(simulator: Simulator, driver: Driver) -> None:
-    """The connection closes without an answer."""
-    simulator.fault(hang_up=True)
 
 
 @pytest.mark.parametrize("script", [malformed, cut, hung_up])
@@ -378,38 +348,6 @@ def test_a_stream_that_ends_too_early(simulator: Simulator, recorded: InMemoryTe
 
 
 # Nothing that a program can see changes
-
-
-SCRIPTS: tuple[Script, ...] = (answered, refused(400), refused(429), refused(500), malformed, cut, hung_up)
-
-
-@pytest.mark.parametrize("script", SCRIPTS, ids=["answered", "400", "429", "500", "malformed", "cut", "hung-up"])
-@every_driver
-def test_the_program_sees_what_it_saw(
-    simulator: Simulator, signals: InMemoryTelemetry, driver: Driver, script: Script
-) -> None:
-    """Types and texts of answers, chunks and errors, and the bytes sent, with content on every signal and a session."""
-    assert seen(simulator, driver, script, lambda: record(signals, "span_and_event")) == seen(
-        simulator, driver, script, lambda: None
-    )
-
-
-def seen(simulator: Simulator, driver: Driver, script: Script, prepare: Callable[[], object]) -> list[Any]:
-    """What a program can look at, and what the provider got; uninstrumented afterwards."""
-    prepare()
-    simulator.requests.clear()
-    try:
-        script(simulator, driver)
-        stage = play(driver, to_the_end(driver), simulator)
-    finally:
-        Instrumentor().uninstrument()
-    error = stage.error
-    return [
-        [type(item) for item in stage.taken],
-        driver.text(stage.taken),
-        error and [type(error), str(error), type(error.__cause__), error.args and type(error.args[0])],
-        [(request.path, request.query, request.body, sorted(request.headers)) for request in simulator.requests],
-    ]
 
 
 @every_stream
