@@ -21,6 +21,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from opentelemetry.context import get_current
+
 from aiobs import Instrumentor, observer
 from aiobs.capture import deferred, telemetry
 from aiobs.testing import InMemoryTelemetry, Simulator
@@ -77,7 +79,7 @@ class Bench:
 
     def check(self, program: Callable[[Stage], Coroutine[Any, Any, None] | None]) -> None:
         """The same for a function, or a coroutine function, that makes its calls by itself."""
-        found = self.apart(partial(self._alone, program))
+        found = self.apart(partial(self.alone, program))
         assert not found, "\n".join(found)
 
     def differences(
@@ -116,7 +118,8 @@ class Bench:
         finally:
             switch_off()
 
-    def _alone(self, program: Callable[[Stage], Coroutine[Any, Any, None] | None]) -> Stage:
+    def alone(self, program: Callable[[Stage], Coroutine[Any, Any, None] | None]) -> Stage:
+        """Run a program that makes its calls by itself."""
         stage = Stage()
         try:
             if (waiting := program(stage)) is not None:
@@ -134,7 +137,9 @@ class Bench:
         gc.enable()
         sighting = {
             "taken": [look(item) for item in stage.taken],
-            "copies": look_at_copies(stage.taken[:1] + stage.taken[-1:]),
+            "copies": look_at_copies(
+                item for item in stage.taken[:1] + stage.taken[-1:] if not hasattr(item, "_iterator")
+            ),
             "facts": stage.facts,
             "error": look_at_error(stage.error),
             "copies of the error": look_at_copies([stage.error] if stage.error else []),
@@ -195,7 +200,7 @@ def process_state() -> dict[str, Any]:
         "environ": dict(os.environ),
         "cwd": os.getcwd(),
         "threads": sorted(thread.name for thread in threading.enumerate() if "loopback" not in thread.name),
-        "context": sorted(variable.name for variable in contextvars.copy_context()),
+        "context": sorted([*(variable.name for variable in contextvars.copy_context()), *map(str, get_current())]),
         "loggers": [(name, logging.getLogger(name).level, logging.getLogger(name).handlers) for name in _LOGGERS],
         "filters": list(warnings.filters),
         "signals": {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)},

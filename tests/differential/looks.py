@@ -61,7 +61,7 @@ def look_at_object(value: Any) -> dict[str, Any]:
     return {
         "type": name_of(type(value)),
         "mro": [name_of(kind) for kind in type(value).__mro__],
-        "dir": sorted(dir(value)),
+        "dir": sorted({*dir(value)} - {"__slotnames__"}),  # which pickle leaves on classes
         "callable": callable(value),
         "awaitable": inspect.isawaitable(value),
     }

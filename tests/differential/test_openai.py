@@ -38,11 +38,11 @@ class Answered(BaseModel):
 
 
 def facts_of_response(response: Any) -> list[Any]:
-    """What a raw response says without being parsed."""
+    """What a raw response says without being parsed. While it is open ``close`` is shadowed on the instance."""
     names = ("status_code", "headers", "request_id", "retries_taken", "url", "method", "http_version", "is_closed")
     found = [look(outcome_of(lambda name=name: clean_header(getattr(response, name)))) for name in names]
     state = [response.http_response.is_stream_consumed, response.http_response.is_closed]
-    return [look(response), found, state, sorted(vars(response.http_response))]
+    return [look(response), found, state]
 
 
 def clean_header(value: Any) -> Any:
