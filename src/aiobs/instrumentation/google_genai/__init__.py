@@ -15,6 +15,7 @@ from aiobs.instrumentation.google_genai.functions import (
     model_of_chat,
     model_with_functions,
     note_calls,
+    note_calls_async,
     run_coroutine,
     run_function,
     run_mcp_tool,
@@ -136,11 +137,14 @@ PROVIDER = Provider(
         Seam(
             name="function calls",
             api="gen_ai.tool.call.id",
-            methods=(
-                Method(_TOOLS, "get_function_response_parts"),
-                Method(_TOOLS, "get_function_response_parts_async", is_async=True),
-            ),
+            methods=(Method(_TOOLS, "get_function_response_parts"),),
             drive=note_calls,
+        ),
+        Seam(
+            name="function calls",
+            api="gen_ai.tool.call.id",
+            methods=(Method(_TOOLS, "get_function_response_parts_async", is_async=True),),
+            drive=note_calls_async,
         ),
         Seam(
             name="execute_tool",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Any
 
 from aiobs.capture import wrappers
@@ -54,16 +54,36 @@ def _is_mcp_session(tool: Any) -> bool:
 
 
 def note_calls(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Keep the ids of the calls that are about to be run: what runs them knows but names and arguments."""
-    guarded(_note_calls, args[0] if args else kwargs.get("response"))
-    return wrapped(*args, **kwargs)
+    """Keep the ids of the calls while they are run: what runs them knows but names and arguments."""
+    token = guarded(_note_calls, args, kwargs)
+    try:
+        return wrapped(*args, **kwargs)
+    finally:
+        guarded(_forget_calls, token)
 
 
-def _note_calls(response: Any) -> None:
+async def note_calls_async(
+    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """The same of the async client."""
+    token = guarded(_note_calls, args, kwargs)
+    try:
+        return await wrapped(*args, **kwargs)
+    finally:
+        guarded(_forget_calls, token)
+
+
+def _note_calls(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Token[Any]:
+    response = args[0] if args else kwargs.get("response")
     first = next(iter(items(field(response, "candidates"))), None)
     parts = items(field(field(first, "content"), "parts"))
     calls = [call for part in parts if (call := field(part, "function_call")) is not None]
-    _asked.set([(str(field(call, "name")), field(call, "id")) for call in calls])
+    return _asked.set([(str(field(call, "name")), field(call, "id")) for call in calls])
+
+
+def _forget_calls(token: Token[Any] | None) -> None:
+    if token is not None:
+        _asked.reset(token)
 
 
 def run_function(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
