@@ -77,7 +77,10 @@ def test_a_killed_process_is_recovered(simulator: Simulator) -> None:
 
 
 def test_forked_workers_share_the_file(simulator: Simulator) -> None:
-    """Calls of the parent and of forked children are in one file, each once."""
+    """Calls of the parent and of forked children are in one file, each once.
+
+    breaks-apps #92
+    """
     program = """
 observer.observe("run")
 call("parent")
@@ -147,7 +150,10 @@ observer.flush()
 
 @pytest.mark.parametrize("collector", ["refuses", "silent", "nobody"])
 def test_a_dead_collector_does_not_hold_the_exit_up(simulator: Simulator, collector: str) -> None:
-    """Promise 5: the exit waits at most AIOBS_EXIT_TIMEOUT for exporters; the file is written all the same."""
+    """Promise 5: the exit waits at most AIOBS_EXIT_TIMEOUT for exporters; the file is written all the same.
+
+    breaks-apps #94
+    """
     sink = OTLPSink(status=503 if collector == "refuses" else 200, silence=20 if collector == "silent" else 0)
     with sink:
         endpoint = "http://127.0.0.1:9" if collector == "nobody" else sink.endpoint
@@ -189,7 +195,10 @@ os._exit(0)
 
 
 def test_otlp_by_the_standard_variables(simulator: Simulator) -> None:
-    """observe() in a program with an OTLP endpoint in its environment: spans, metrics and events arrive."""
+    """observe() in a program with an OTLP endpoint in its environment: spans, metrics and events arrive.
+
+    breaks-apps #95
+    """
     with OTLPSink() as sink:
         done, _ = run(simulator, "observer.observe('s')\ncall()\n", OTEL_EXPORTER_OTLP_ENDPOINT=sink.endpoint)
         assert done.stderr == ""
@@ -218,7 +227,10 @@ time.sleep(0.5)
 
 
 def test_growth_per_call(simulator: Simulator) -> None:
-    """Growth ≤ 50 B per call: what is allocated after many calls of each kind is what it was before them."""
+    """Growth ≤ 50 B per call: what is allocated after many calls of each kind is what it was before them.
+
+    breaks-apps #97
+    """
     program = """
 import gc, tracemalloc
 import httpx2

@@ -100,7 +100,10 @@ def recorded(session_file: str | None) -> tuple[int, int]:
 
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_a_broken_provider(simulator: Simulator, name: str) -> None:
-    """101: processors, samplers and tracers that raise; the session file still has every call."""
+    """101: processors, samplers and tracers that raise; the session file still has every call.
+
+    breaks-apps #101
+    """
     without = run_program(simulator)
     observer.observe(tracer_provider=PROVIDERS[name]())
     assert run_program(simulator) == without
@@ -129,7 +132,10 @@ def test_a_broken_provider(simulator: Simulator, name: str) -> None:
 )
 @pytest.mark.nonconforming("the step that fails is missing from the signals")
 def test_each_step_may_fail(simulator: Simulator, signals, monkeypatch, target: str) -> None:
-    """One step of ours, or of the SDK's, raises each time: the program's results are what they are without us."""
+    """One step of ours, or of the SDK's, raises each time: the program's results are what they are without us.
+
+    breaks-apps #22, #102, #104
+    """
     without = run_program(simulator)
     Instrumentor(**signals.providers, capture_content="span_and_event").instrument()
     observer.observe(tracer_provider=signals.tracer_provider)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from aiobs.testing import OTLPSink, Simulator
+from tests.differential.engine import difference
 
 SETUP = """
 import asyncio, json, logging, os, random, signal, sys, threading, warnings
@@ -39,7 +40,8 @@ def calls():
         yield [chunk.choices[0].delta.content for chunk in client.chat.completions.create(model="m", messages=ASK, stream=True)]
         yield len(client.embeddings.create(model="m", input="x").data)
         yield client.responses.create(model="m", input="x").output_text
-    models = genai.Client(vertexai=False, http_options=types.HttpOptions(timeout=30000)).models
+    gemini = genai.Client(vertexai=False, http_options=types.HttpOptions(timeout=30000))
+    models = gemini.models
     yield models.generate_content(model="m", contents="x").text
     yield [chunk.text for chunk in models.generate_content_stream(model="m", contents="x")]
 
@@ -76,7 +78,8 @@ def compared(simulator: Simulator, program: str, *options: str, **environment: s
     without = run(simulator, program, "without", *options, **environment)
     assert without["printed"], without["errors"]
     for how in HOW:
-        assert run(simulator, program, how, *options, **environment) == without, how
+        found = list(difference(without, run(simulator, program, how, *options, **environment), how))
+        assert not found, "\n".join(found)
     return without
 
 
