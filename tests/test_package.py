@@ -18,7 +18,10 @@ def run(program: str, *arguments: str, **options) -> subprocess.CompletedProcess
 
 
 def test_import_does_nothing() -> None:
-    """Promise 4, S1-01: no SDK, thread, socket, environment change, provider or output."""
+    """Promise 4, S1-01: no SDK, thread, socket, environment change, provider or output.
+
+    breaks-apps #91
+    """
     program = """
 import os, sys, threading
 before = dict(os.environ)

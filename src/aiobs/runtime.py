@@ -29,7 +29,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from aiobs._version import __version__
 from aiobs.ambient.labels import session_labels, system_labels
-from aiobs.ambient.otel import LabelsResourceDetector, StampingProcessor
+from aiobs.ambient.otel import LabelsResourceDetector, OwnIds, StampingProcessor
 from aiobs.ambient.session import Session, enter_session, open_sessions, process_meta
 from aiobs.call import Record
 from aiobs.capture import deferred, telemetry
@@ -146,7 +146,7 @@ def _own_provider() -> TracerProvider:
     for provider in _runtime.owned:
         if isinstance(provider, TracerProvider):
             return provider
-    provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)
+    provider = TracerProvider(resource=_resource(), id_generator=OwnIds(), shutdown_on_exit=False)
     _runtime.owned.append(provider)
     return provider
 

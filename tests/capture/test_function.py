@@ -435,7 +435,10 @@ async def test_one_block_object_in_several_tasks(recorded) -> None:
 
 
 def test_threads_with_copy_context(recorded) -> None:
-    """A thread has no context; copy_context gives it that of now, as often as it is called."""
+    """A thread has no context; copy_context gives it that of now, as often as it is called.
+
+    breaks-apps #32
+    """
 
     @observe
     def work(n: int) -> int:
@@ -452,7 +455,10 @@ def test_threads_with_copy_context(recorded) -> None:
 
 
 def test_a_thread_without_context_still_finds_its_session() -> None:
-    """Threads start with an empty context: the process's session is theirs."""
+    """Threads start with an empty context: the process's session is theirs.
+
+    breaks-apps #32
+    """
 
     @observe
     def work() -> None:

@@ -47,7 +47,10 @@ def test_nothing_is_broken(trials: Trials) -> None:
 
 @pytest.mark.parametrize("breakage", SINGLES, ids=str)
 def test_one_is_broken(trials: Trials, breakage: Breakage) -> None:
-    """101: the program sees what it sees without aiobs; what is not broken is recorded; nothing is said twice."""
+    """101: the program sees what it sees without aiobs; what is not broken is recorded; nothing is said twice.
+
+    breaks-apps #22, #101, #102, #104
+    """
     is_first = breakage.mode == breakage.of.modes[0]
     assert trials.problems(SITUATIONS if is_first else some(str(breakage)), breakage) == []
     assert trials.hits[breakage.of.name] or not breakage.of.is_called or not is_first

@@ -26,12 +26,13 @@ class Stage:
     """What a program has, and what became of it.
 
     ``ask`` makes the call · ``taken``: the answer, or the chunks · ``current``: the spans that were the current one
-    where the program's own code ran · ``read_at``: when it had the last chunk.
+    where the program's own code ran · ``read_at``: when it had the last chunk · ``facts``: what else it noticed.
     """
 
     ask: Callable[[], Any] = lambda: None
     taken: list[Any] = field(default_factory=list)
     current: list[trace.Span] = field(default_factory=list)
+    facts: list[Any] = field(default_factory=list)
     read_at: int = 0
     error: BaseException | None = None
 

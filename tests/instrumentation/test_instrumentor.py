@@ -26,7 +26,10 @@ def call(simulator: Simulator, model: str = "m") -> None:
 
 
 def test_uninstrument_restores_the_very_functions(signals) -> None:
-    """SX-01, 87: every attribute is what it was."""
+    """SX-01, 87: every attribute is what it was.
+
+    breaks-apps #87
+    """
     methods = [(cls, "create") for cls in (Completions, AsyncCompletions)] + [
         (cls, "parse") for cls in classes_with_parse()
     ]
@@ -39,7 +42,10 @@ def test_uninstrument_restores_the_very_functions(signals) -> None:
 
 
 def test_twice_is_once_and_the_newest_options_win(simulator: Simulator, signals) -> None:
-    """90: one span; the second provider gets it."""
+    """90: one span; the second provider gets it.
+
+    breaks-apps #90
+    """
     with InMemoryTelemetry() as other:
         Instrumentor(tracer_provider=other.tracer_provider).instrument()
         Instrumentor(tracer_provider=signals.tracer_provider).instrument().instrument()
@@ -49,7 +55,10 @@ def test_twice_is_once_and_the_newest_options_win(simulator: Simulator, signals)
 
 
 def test_a_patch_that_was_put_on_later_survives(simulator: Simulator, signals, monkeypatch) -> None:
-    """88: somebody's wrapper over ours stays, and ours under it does nothing."""
+    """88: somebody's wrapper over ours stays, and ours under it does nothing.
+
+    breaks-apps #88
+    """
     instrumentor = Instrumentor(**signals.providers).instrument()
     seen = []
 
@@ -74,7 +83,10 @@ def test_a_patch_that_was_put_on_later_survives(simulator: Simulator, signals, m
 
 
 def test_a_method_that_somebody_kept_is_inert(simulator: Simulator, signals) -> None:
-    """89: bound methods outlive uninstrument(); they make no spans any more."""
+    """89: bound methods outlive uninstrument(); they make no spans any more.
+
+    breaks-apps #89
+    """
     client = simulator.openai()
     instrumentor = Instrumentor(**signals.providers).instrument()
     kept = client.chat.completions.create
@@ -120,7 +132,10 @@ def test_a_named_provider_without_its_sdk_raises_and_automatic_does_not(monkeypa
 
 
 def test_an_sdk_of_which_nothing_is_left_is_said(monkeypatch, caplog) -> None:
-    """79: never a silent no-op: an SDK without any of our methods is a warning that names it."""
+    """79: never a silent no-op: an SDK without any of our methods is a warning that names it.
+
+    breaks-apps #79
+    """
     from aiobs.instrumentation import _patches
 
     for patch in _patches()["openai"][1]:
@@ -135,7 +150,10 @@ def test_an_sdk_of_which_nothing_is_left_is_said(monkeypatch, caplog) -> None:
 
 
 def test_suppressed_calls_are_not_recorded(simulator: Simulator, instrumented) -> None:
-    """34, 35: an exporter or judge that uses an instrumented client cannot recurse."""
+    """34, 35: an exporter or judge that uses an instrumented client cannot recurse.
+
+    breaks-apps #34, #35
+    """
     token = attach(set_value("suppress_instrumentation", True))
     try:
         call(simulator)
@@ -145,7 +163,10 @@ def test_suppressed_calls_are_not_recorded(simulator: Simulator, instrumented) -
 
 
 def test_an_exporter_that_calls_the_model_does_not_recurse(simulator: Simulator, signals) -> None:
-    """35: the SDK suppresses during export."""
+    """35: the SDK suppresses during export.
+
+    breaks-apps #35
+    """
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 
     class Judge(SpanExporter):
@@ -163,7 +184,10 @@ def test_an_exporter_that_calls_the_model_does_not_recurse(simulator: Simulator,
 
 
 def test_another_genai_span_for_this_call_is_enough(simulator: Simulator, instrumented) -> None:
-    """SX-03: if another instrumentation's span is current for the call, ours starts none."""
+    """SX-03: if another instrumentation's span is current for the call, ours starts none.
+
+    breaks-apps #77
+    """
     tracer = instrumented.tracer_provider.get_tracer("other.instrumentation")
     from opentelemetry.trace import SpanKind
 
@@ -214,7 +238,10 @@ def test_nothing_recorded_returns_at_once(simulator: Simulator, monkeypatch) -> 
 
 
 def test_sampled_out_but_metered_is_usage_and_time_only(simulator: Simulator) -> None:
-    """A dropped span still counts; its content is never serialised (100)."""
+    """A dropped span still counts; its content is never serialised (100).
+
+    breaks-apps #100
+    """
     from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
     with InMemoryTelemetry(sampler=ALWAYS_OFF) as dropped:

@@ -22,7 +22,10 @@ CHOSEN = [kind for name, kind in KINDS.items() if IS_SOAK or not name.startswith
 @pytest.mark.timeout(3600 if IS_SOAK else 300)
 @pytest.mark.parametrize("kind", CHOSEN, ids=str)
 def test_nothing_grows(order: Order, kind: object) -> None:
-    """At most 50 bytes per call, and no descriptor, thread, task or tracked object, whatever the kind of call."""
+    """At most 50 bytes per call, and no descriptor, thread, task or tracked object, whatever the kind of call.
+
+    breaks-apps #97
+    """
     found = order(kind=str(kind), calls=CALLS)
     print(f"\n| {kind} | {CALLS} | {found['bytes']:.1f} | {found['descriptors']} | {found['threads']} |")
     assert not exceeded(found, CALLS), found

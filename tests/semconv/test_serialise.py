@@ -179,13 +179,19 @@ any_text = st.text(st.characters(codec=None, exclude_categories=()))
 
 @given(json_values)
 def test_any_value_becomes_valid_json(value: Any) -> None:
-    """Strict JSON, whatever the value."""
+    """Strict JSON, whatever the value.
+
+    breaks-apps #61, #64, #65
+    """
     json.loads(to_json(value), parse_constant=lambda name: pytest.fail(name))
 
 
 @given(any_text)
 def test_clean_text_can_be_encoded_and_keeps_what_could_be(text: str) -> None:
-    """Only surrogates change, and length stays but for pairs that spell one character."""
+    """Only surrogates change, and length stays but for pairs that spell one character.
+
+    breaks-apps #64
+    """
     clean = clean_text(text)
     clean.encode()
     assert json.loads(to_json(text)) == clean
@@ -218,5 +224,8 @@ def test_truncation_is_marked() -> None:
     ],
 )
 def test_an_attribute_is_legal(value: Any, expected: Any) -> None:
-    """Scalars and homogeneous sequences stay; everything else is JSON text."""
+    """Scalars and homogeneous sequences stay; everything else is JSON text.
+
+    breaks-apps #63
+    """
     assert attribute_value(value) == expected

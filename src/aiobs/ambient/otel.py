@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from random import Random
+
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource, ResourceDetector
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 
 from aiobs.ambient.labels import environment_labels, system_labels
 from aiobs.ambient.session import current_session, keep_with_span
@@ -58,3 +62,22 @@ class LabelsResourceDetector(ResourceDetector):
         """The labels of this process, the system's over the environment's."""
         labels = {**environment_labels(), **system_labels()}
         return Resource({f"label.{key}": value for key, value in labels.items()})
+
+
+_random = Random()
+os.register_at_fork(after_in_child=_random.seed)
+
+
+class OwnIds(RandomIdGenerator):
+    """Ids of traces and spans that leave the program's random numbers alone.
+
+    The SDK takes them from ``random``: a program that seeds it would get other numbers with us than without.
+    """
+
+    def generate_span_id(self) -> int:
+        """A number of 64 bits, not 0."""
+        return _random.getrandbits(64) or self.generate_span_id()
+
+    def generate_trace_id(self) -> int:
+        """A number of 128 bits, not 0."""
+        return _random.getrandbits(128) or self.generate_trace_id()

@@ -75,7 +75,10 @@ def test_odd_requests(simulator: Simulator, signals, make) -> None:
 
 
 def test_an_iterator_that_the_sdk_did_not_read_is_as_full_as_before(simulator: Simulator, signals) -> None:
-    """38: a call that fails before it is sent leaves the program its iterator, with content and a session on."""
+    """38: a call that fails before it is sent leaves the program its iterator, with content and a session on.
+
+    breaks-apps #38
+    """
     Instrumentor(**signals.providers, capture_content="span_and_event").instrument()
     observer.observe(tracer_provider=signals.tracer_provider)
     messages, tools = iter(ASK), iter([{"type": "function", "function": {"name": "f"}}])
@@ -171,7 +174,11 @@ class Unprintable(Exception):
 
 
 def test_an_exception_that_cannot_be_printed(simulator: Simulator, signals) -> None:
-    """31, 103: the program gets its own exception, and later calls are still recorded."""
+    """31, 103: the program gets its own exception, and later calls are still recorded.
+
+    breaks-apps #31, #103
+    """
+    import httpx2
 
     def refuse(request: Any) -> None:
         raise Unprintable

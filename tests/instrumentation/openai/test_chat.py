@@ -148,7 +148,10 @@ def test_the_details_event_has_the_spans_attributes_and_no_content(simulator: Si
 
 
 def test_parse_and_create_inside_it_are_one_span(simulator: Simulator, instrumented) -> None:
-    """S1-38: parse() gives the parsed type and one span, whatever it calls."""
+    """S1-38: parse() gives the parsed type and one span, whatever it calls.
+
+    breaks-apps #77
+    """
 
     class Answer(pydantic.BaseModel):
         city: str
@@ -177,7 +180,10 @@ def test_parse_that_fails_after_the_answer_keeps_its_usage(simulator: Simulator,
 
 
 def test_several_choices(simulator: Simulator, signals: InMemoryTelemetry) -> None:
-    """n=3: one finish reason and one output message per choice, choice.count on the span."""
+    """n=3: one finish reason and one output message per choice, choice.count on the span.
+
+    breaks-apps #75
+    """
     Instrumentor(**signals.providers, capture_content="span_only").instrument()
     simulator.openai().chat.completions.create(model="m", messages=ASK, n=3)
     attributes = signals.span().attributes
@@ -234,7 +240,10 @@ def test_extra_body_overrides_what_is_recorded(simulator: Simulator, instrumente
 
 
 def test_retries_are_inside_one_span(simulator: Simulator, instrumented) -> None:
-    """Promise 2: 500, 429, then an answer: one call, one span, no error."""
+    """Promise 2: 500, 429, then an answer: one call, one span, no error.
+
+    breaks-apps #78
+    """
     simulator.fail(500)
     simulator.fail(429, retry_after=0.01)
     simulator.openai(max_retries=2).chat.completions.create(model="m", messages=ASK)

@@ -74,7 +74,10 @@ def test_no_connection(instrumented) -> None:
 
 @pytest.mark.nonconforming("a call without a model")
 def test_wrong_arguments_fail_with_the_sdks_own_words(simulator: Simulator, signals) -> None:
-    """44: what the SDK says about missing or unknown arguments is not ours to change."""
+    """44: what the SDK says about missing or unknown arguments is not ours to change.
+
+    breaks-apps #44
+    """
     client = simulator.openai()
 
     def failures() -> list[str]:
@@ -105,7 +108,10 @@ def test_an_error_in_an_answer_of_200(simulator: Simulator, instrumented) -> Non
 
 @pytest.mark.parametrize("content", [None, "span_and_event"])
 def test_an_error_in_an_answer_of_200_leaks_nothing(simulator: Simulator, signals, content) -> None:
-    """Such an error may quote the prompt in its code, and the key in its message: neither gets out."""
+    """Such an error may quote the prompt in its code, and the key in its message: neither gets out.
+
+    breaks-apps #82, #85
+    """
     Instrumentor(**signals.providers, capture_content=content).instrument()
     simulator.raw(b'{"error": {"message": "bad key my-odd-key-1", "code": "you said: NEEDLE"}}')
     simulator.openai(api_key="my-odd-key-1").chat.completions.create(model="m", messages=ASK)
@@ -116,7 +122,10 @@ def test_an_error_in_an_answer_of_200_leaks_nothing(simulator: Simulator, signal
 
 
 def test_the_exception_is_the_same_object_with_its_cause(simulator: Simulator, instrumented) -> None:
-    """The SDK's exception goes through untouched: same cause, no context of ours."""
+    """The SDK's exception goes through untouched: same cause, no context of ours.
+
+    breaks-apps #104
+    """
     simulator.fault(cut_after=0)
     with pytest.raises(openai.APIConnectionError) as raised:
         simulator.openai().chat.completions.create(model="m", messages=ASK)
@@ -126,7 +135,10 @@ def test_the_exception_is_the_same_object_with_its_cause(simulator: Simulator, i
 
 
 def test_an_open_gate_describes_errors_without_credentials(simulator: Simulator, signals) -> None:
-    """With content allowed the message is there, and keys that a server echoes are not."""
+    """With content allowed the message is there, and keys that a server echoes are not.
+
+    breaks-apps #85
+    """
     Instrumentor(**signals.providers, capture_content="span_only").instrument()
     simulator.fail(401, message="Incorrect API key provided: my-odd-key-1. Also sk-abcdefghijk and http://u:pw@host/")
     with pytest.raises(openai.AuthenticationError):

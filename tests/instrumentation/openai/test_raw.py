@@ -25,7 +25,10 @@ def test_a_raw_response_is_read_without_parsing_it(simulator: Simulator, instrum
 
 
 def test_a_raw_stream_is_traced_when_it_is_parsed(simulator: Simulator, instrumented) -> None:
-    """parse() of a raw stream gives the SDK's stream, each chunk seen as it passes."""
+    """parse() of a raw stream gives the SDK's stream, each chunk seen as it passes.
+
+    breaks-apps #6
+    """
     simulator.reply(TEXT)
     raw = simulator.openai().chat.completions.with_raw_response.create(model="m", messages=ASK, stream=True)
     assert instrumented.spans == ()
@@ -47,7 +50,10 @@ async def test_an_async_raw_response(simulator: Simulator, instrumented) -> None
 
 
 def test_a_streaming_response_is_not_read_by_us(simulator: Simulator, instrumented) -> None:
-    """10: the body is on the wire until the program reads it."""
+    """10: the body is on the wire until the program reads it.
+
+    breaks-apps #10
+    """
     with simulator.openai().chat.completions.with_streaming_response.create(model="m", messages=ASK) as response:
         assert not response.http_response.is_stream_consumed
         assert instrumented.spans == ()
@@ -80,7 +86,10 @@ def test_a_streaming_response_that_streams(simulator: Simulator, instrumented) -
 
 
 async def test_an_async_streaming_response(simulator: Simulator, instrumented) -> None:
-    """9: parse() of the async one is a coroutine, and stays one."""
+    """9: parse() of the async one is a coroutine, and stays one.
+
+    breaks-apps #9
+    """
     simulator.reply(TEXT)
     async with simulator.async_openai() as client:
         chat = client.chat.completions

@@ -69,7 +69,10 @@ async def test_an_exhausted_async_stream(simulator: Simulator, instrumented) -> 
 
 
 def test_next_and_for_drive_one_iteration(simulator: Simulator, instrumented) -> None:
-    """next() and for may be mixed (16 in how instrumentation breaks apps)."""
+    """next() and for may be mixed (16 in how instrumentation breaks apps).
+
+    breaks-apps #16
+    """
     simulator.reply(TEXT)
     stream = create(simulator)
     first = next(stream)
@@ -101,7 +104,10 @@ def close_unread(stream) -> None:
 
 @pytest.mark.parametrize("leave", [close_in_with, close_by_hand, close_response, close_unread])
 def test_a_closed_stream_ends_at_once(simulator: Simulator, instrumented, leave) -> None:
-    """Each way of closing ends the span, once, at the last chunk's time, as incomplete."""
+    """Each way of closing ends the span, once, at the last chunk's time, as incomplete.
+
+    breaks-apps #3, #17
+    """
     simulator.reply(TEXT)
     leave(create(simulator))
     assert outcome(instrumented) == BROKEN_OFF
@@ -221,7 +227,10 @@ def test_a_sync_stream_outlives_the_loop_it_was_opened_in(simulator: Simulator, 
     ],
 )
 def test_a_failing_stream_fails_its_span(simulator: Simulator, instrumented, fault, error, error_type) -> None:
-    """A stream that breaks raises the SDK's own error, and the span is an ERROR with its type."""
+    """A stream that breaks raises the SDK's own error, and the span is an ERROR with its type.
+
+    breaks-apps #21
+    """
     simulator.fault(**fault)
     with pytest.raises(error):
         list(create(simulator))
@@ -287,7 +296,10 @@ def test_each_chunk_comes_before_the_next_is_sent(simulator: Simulator, instrume
 
 
 def test_the_helper_is_one_span(simulator: Simulator, instrumented) -> None:
-    """chat.completions.stream() reads through the stream that create() gave it."""
+    """chat.completions.stream() reads through the stream that create() gave it.
+
+    breaks-apps #5
+    """
     simulator.reply(TEXT)
     with chat_with_parse(simulator.openai()).stream(model="m", messages=ASK) as helper:
         assert helper.get_final_completion().choices[0].message.content == TEXT
@@ -295,7 +307,10 @@ def test_the_helper_is_one_span(simulator: Simulator, instrumented) -> None:
 
 
 async def test_the_async_helper_left_early(simulator: Simulator, instrumented) -> None:
-    """Leaving the helper's block closes the response, never the stream; the span ends all the same."""
+    """Leaving the helper's block closes the response, never the stream; the span ends all the same.
+
+    breaks-apps #4
+    """
     simulator.reply(TEXT)
     async with simulator.async_openai() as client:
         async with chat_with_parse(client).stream(model="m", messages=ASK) as helper:
@@ -313,7 +328,10 @@ async def test_an_async_helper_that_is_never_entered_makes_no_span(simulator: Si
 
 
 def test_concurrent_streams_do_not_mix(simulator: Simulator, instrumented) -> None:
-    """State is per call."""
+    """State is per call.
+
+    breaks-apps #33
+    """
     simulator.on(
         lambda request: __import__("aiobs.testing").testing.Answer(text=request.json["messages"][0]["content"])
     )
@@ -335,7 +353,10 @@ def test_concurrent_streams_do_not_mix(simulator: Simulator, instrumented) -> No
 
 
 def test_a_framework_that_swaps_the_iterator(simulator: Simulator, instrumented) -> None:
-    """14: somebody else's wrapper around ours loses nothing."""
+    """14: somebody else's wrapper around ours loses nothing.
+
+    breaks-apps #14
+    """
     simulator.reply(TEXT)
     stream = create(simulator)
     ours = stream._iterator
@@ -353,7 +374,10 @@ def test_the_iterator_forwards_what_it_does_not_have(simulator: Simulator, instr
 
 
 def test_nothing_stays_on_the_response(simulator: Simulator, instrumented) -> None:
-    """The shadow of close() is a cycle; it is gone when the stream is done."""
+    """The shadow of close() is a cycle; it is gone when the stream is done.
+
+    breaks-apps #28
+    """
     stream = create(simulator)
     assert "close" in vars(stream.response)
     list(stream)
@@ -362,7 +386,10 @@ def test_nothing_stays_on_the_response(simulator: Simulator, instrumented) -> No
 
 
 def test_a_close_that_somebody_put_in_front_of_ours_stays(simulator: Simulator, instrumented) -> None:
-    """88, on an instance: another tool's shadow of close() survives the end of the stream."""
+    """88, on an instance: another tool's shadow of close() survives the end of the stream.
+
+    breaks-apps #88
+    """
     stream = create(simulator)
     ours = stream.response.close
     seen = []
