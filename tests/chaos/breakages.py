@@ -276,7 +276,7 @@ COLLABORATORS = (
     *_steps(
         "aiobs.capture.recording.end_attributes",
         "aiobs.capture.recording.content_of",
-        "aiobs.capture.provider.scrub",
+        "aiobs.capture.telemetry.scrub",
         "aiobs.capture.recording.clean_text",
         "aiobs.capture.function.scrub",
         "aiobs.capture.function.reduced",
@@ -285,7 +285,7 @@ COLLABORATORS = (
         "aiobs.capture.helper.helper_attributes",
         "aiobs.capture.streams.Tap.first",
         "aiobs.capture.deferred.closed",
-        "aiobs.semconv.content._json",
+        "aiobs.semconv.content.plain_to_json",
     ),
     *_steps("aiobs.capture.streams.Tap.shadow_close", "aiobs.capture.deferred.opened", loses="logs"),
     Collaborator("call_event", ("aiobs.exporters.session_file.call_event",), ("raises",), loses="calls"),

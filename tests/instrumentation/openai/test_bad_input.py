@@ -178,7 +178,6 @@ def test_an_exception_that_cannot_be_printed(simulator: Simulator, signals) -> N
 
     breaks-apps #31, #103
     """
-    import httpx2
 
     def refuse(request: Any) -> None:
         raise Unprintable

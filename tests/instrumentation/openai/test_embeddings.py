@@ -95,7 +95,7 @@ def test_the_event_in_the_session_file_literally(simulator: Simulator, given: An
             "encoding_format": None,
             "dimensions": 2,
             "user": None,
-            "other": {"extra_query": {"a": "b"}},
+            "other": {},
         },
         "response": {
             "id": None,
