@@ -73,6 +73,7 @@ def no_guard(patch: pytest.MonkeyPatch) -> None:
     patch.setitem(table.PROVIDER.operations[0].__dict__, "read_response", read)
     for module in (drivers, recording):
         patch.setattr(module, "guarded", lambda function, *args: function(*args))
+    patch.setattr(recording, "typed", lambda kind, function, *args: function(*args))
 
 
 def ends_twice(original: Callable[..., Any], self: Recording, response: Any, at: int) -> None:
@@ -154,7 +155,9 @@ def without_signature(self: Patch, module: Any) -> None:
     """A plain function instead of wrapt's wrapper."""
     owner = module
     for part in self.method.qualname.split(".")[:-1]:
-        owner = getattr(owner, part)
+        owner = getattr(owner, part, None)
+    if self._wrapper is not None or owner is None or self._name not in vars(owner):
+        return
     self._owner, self._original = owner, vars(owner)[self._name]
     original = self._original
 
