@@ -82,14 +82,15 @@ def _bounded(messages: list[Message], part: int, whole: int) -> list[Message]:
 
 
 def _is_short(messages: list[Message], limit: int) -> bool:
-    """Nothing but text, and so little that its size needs no measuring (a character has up to four bytes)."""
-    characters = 0
+    """Nothing but text, and so little that nothing need be cut (a character has one byte, or up to four)."""
+    room = limit
     for message in messages:
         for part in message["parts"]:
             if part["type"] != "text":
                 return False
-            characters += len(part["content"])
-    return characters * 4 <= limit
+            text = part["content"]
+            room -= len(text) if text.isascii() else 4 * len(text)
+    return room >= 0
 
 
 def _newest(messages: list[Message], room: int) -> list[Message]:
