@@ -313,7 +313,7 @@ def _stream_kinds() -> list[Kind]:
 
 
 def _makes_no_request(driver: Driver, use: str) -> bool:
-    return use == "unread" and driver.of.sdk.name == "gemini" and not driver.is_async
+    return use == "unread" and driver.of.sdk.name == "gemini"
 
 
 CHATS = tuple(driver for driver in DRIVERS if driver.of is CHAT)

@@ -279,7 +279,7 @@ def session_response(call: Call) -> dict[str, Any] | None:
         "refusal": first.said("refusal"),
         "reasoning": first.said("reasoning"),
         "choices": [choice.said("text") for choice in choices] if len(choices) > 1 else None,
-        "moderation": get(response.native, "moderation"),
+        "moderation": get(response.native, "moderation") if response.wants_content else None,
         "ttft_ms": round(call.first_chunk_ns / 1e6, 3) if call.first_chunk_ns is not None else None,
         "incomplete": call.incomplete or None,
     }
