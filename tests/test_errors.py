@@ -20,6 +20,7 @@ import pytest
 from aiobs.call import Failure
 from aiobs.errors import CODES, answered_error, public_name, scrub, summarize
 from aiobs.testing import Simulator
+from tests.versions import chat_with_parse
 
 ASK: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
 
@@ -227,7 +228,7 @@ PARSED: dict[str, tuple[dict[str, Any], str, str]] = {
 def test_an_answer_that_cannot_be_parsed(simulator: Simulator, answer, error_type, code) -> None:
     """S4-15: what parse() raises after the answer has come; trying the same again is of no use."""
     simulator.reply(**answer)
-    failure = summarize(raised_by(lambda: simulator.openai().chat.completions.parse(**ASK, response_format=City)))
+    failure = summarize(raised_by(lambda: chat_with_parse(simulator.openai()).parse(**ASK, response_format=City)))
     assert (failure.type, failure.code, failure.retryable) == (error_type, code, False)
 
 

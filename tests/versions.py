@@ -35,6 +35,7 @@ FEATURES = {
 FILES = {
     "tests/instrumentation/google_genai/": "gemini",
     "tests/instrumentation/openai/test_responses": "openai responses",
+    "tests/instrumentation/openai/test_bad_input_others": "openai omit",
 }
 """How a test file's path begins → the feature that all of it needs."""
 

@@ -9,6 +9,7 @@ import pytest
 from aiobs import Instrumentor, guard
 from aiobs.errors import AiobsError
 from aiobs.testing import Simulator
+from tests.versions import needs
 
 pytestmark = pytest.mark.quiet_guard
 ASK = [{"role": "user", "content": "What is an API?"}]
@@ -60,6 +61,7 @@ def test_a_hook_may_refuse_a_call(simulator: Simulator, signals) -> None:
     assert signals.span().attributes["error.type"].endswith("Refused")
 
 
+@needs("openai arguments and ids of late 2024")
 @pytest.mark.nonconforming("the hook writes attributes of its own")
 def test_a_hook_may_add_to_the_request(simulator: Simulator, signals) -> None:
     """Additions go out; the program's own arguments are not changed."""

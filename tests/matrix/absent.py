@@ -25,6 +25,8 @@ _NEW_RETRIES = (
     "openai._base_client:AsyncAPIClient._retry_request",
 )
 _CONTINUATION = (
+    "google.genai.models:Models._generate_content_with_continuation",
+    "google.genai.models:AsyncModels._generate_content_with_continuation",
     "google.genai.models:Models._generate_content_stream_with_continuation",
     "google.genai.models:AsyncModels._generate_content_stream_with_continuation",
 )

@@ -10,6 +10,7 @@ import pytest
 from aiobs import observer
 from aiobs.testing import Answer, InMemoryTelemetry, Simulator
 from tests.instrumentation.openai.reading import asked, attributes_of, everything, file_events, said, with_content
+from tests.versions import needs
 
 ASK: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
 TEXT = {"type": "text"}
@@ -132,6 +133,7 @@ def test_what_an_answer_carries(simulator: Simulator, signals: InMemoryTelemetry
     assert said(signals) == expected
 
 
+@needs("openai arguments and ids of late 2024")
 @both
 def test_audio(simulator: Simulator, signals: InMemoryTelemetry, streams: bool) -> None:
     """The transcript as text; of the sound its size and hash, on no signal and not in the file its bytes."""

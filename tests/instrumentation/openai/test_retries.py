@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-import httpx2
 import openai
 import pytest
 
@@ -164,7 +163,7 @@ def test_a_call_inside_a_hook_of_the_client_counts_for_itself(simulator: Simulat
             inner.models.list()
             simulator.reply("x")
 
-    http_client = httpx2.Client(event_hooks={"request": [hook]})
+    http_client = openai.DefaultHttpxClient(event_hooks={"request": [hook]})
     simulator.openai(max_retries=2, http_client=http_client).responses.create(model="outer", input="x")
     assert {span.name: attributes_of(span, *SEEN) for span in instrumented.spans} == {
         "embeddings inner": {"aiobs.retry.count": 1, "aiobs.http.status_code": 200},

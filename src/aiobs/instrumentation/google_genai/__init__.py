@@ -95,15 +95,6 @@ PROVIDER = Provider(
             model_of=model_with_functions,
         ),
         Helper(
-            name="automatic_function_calling",
-            api="models.generate_content_stream",
-            methods=(
-                Method(_MODELS, "Models.generate_content_stream", is_lazy=True, requires=_CONTENTS),
-                Method(_MODELS, "AsyncModels.generate_content_stream", is_async=True, is_lazy=True, requires=_CONTENTS),
-            ),
-            model_of=model_with_functions,
-        ),
-        Helper(
             name="automatic_continuation",
             api="models.generate_content",
             methods=(
@@ -112,6 +103,15 @@ PROVIDER = Provider(
             ),
             model_of=lambda instance, args, kwargs: None,
             may_continue=may_continue,
+        ),
+        Helper(
+            name="automatic_function_calling",
+            api="models.generate_content_stream",
+            methods=(
+                Method(_MODELS, "Models.generate_content_stream", is_lazy=True, requires=_CONTENTS),
+                Method(_MODELS, "AsyncModels.generate_content_stream", is_async=True, is_lazy=True, requires=_CONTENTS),
+            ),
+            model_of=model_with_functions,
         ),
         Helper(
             name="automatic_continuation",
