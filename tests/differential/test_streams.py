@@ -9,11 +9,12 @@ import inspect
 import itertools
 import threading
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from aiobs.testing import Gate, Simulator
+from aiobs.testing import Gate, InMemoryTelemetry, Simulator
 from tests.contract.drivers import SAID, STREAMS, Driver
 from tests.contract.programs import Program
 from tests.contract.scripts import answered
@@ -181,6 +182,35 @@ def test_streams_that_are_left(bench: Bench, driver: Driver, program: Program) -
     bench.compare(program, driver, one_chunk_and_no_garbage if program is forget else one_chunk)
 
 
+@pytest.mark.parametrize("driver", [driver for driver in STREAMS if driver.is_async], ids=str)
+async def test_streams_that_are_dropped_leave_asyncio_nothing_to_report(
+    instrumented: InMemoryTelemetry, simulator: Simulator, driver: Driver, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The collector closes an SDK's async generators from the outermost inwards, as it does without aiobs."""
+
+    async def first_of(stream: Any) -> Any:
+        async for chunk in stream:
+            return chunk
+
+    async with driver.async_client(simulator) as client:
+        usual = gc.get_threshold()
+        gc.collect()
+        gc.freeze()
+        try:
+            gc.set_threshold(60, 2, 2)
+            for _ in range(10):
+                simulator.reply(SAID)
+                await first_of(await driver.method(client)(**driver.arguments()))
+        finally:
+            gc.set_threshold(*usual)
+            gc.unfreeze()
+        gc.collect()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        gc.collect()
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
+
+
 # With blocks and the HTTP response
 
 
@@ -334,7 +364,6 @@ def test_each_chunk_comes_before_the_next_may_leave(bench: Bench, driver: Driver
 @both
 async def let_go(scene: Scene) -> None:
     """Which of the SDK's objects are gone when the last reference is, without the collector."""
-    scene.note(gc.isenabled())
     stream = await scene.ask()
     stream_dies = weakref.ref(stream)
     response = getattr(stream, "response", None)
@@ -366,6 +395,16 @@ async def let_go_half_way(scene: Scene) -> None:
     scene.note(stream_dies() is None, response_dies() is None)
 
 
+@pytest.fixture
+def without_the_collector() -> Iterator[None]:
+    """The collector runs when it is called only."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("without_the_collector")
 @pytest.mark.parametrize("program", [let_go, let_go_half_way], ids=str)
 @every_stream
 def test_streams_die_when_they_did(bench: Bench, driver: Driver, program: Program) -> None:

@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
-from types import FrameType, NoneType
+from types import AsyncGeneratorType, FrameType, NoneType
 from typing import Any
 
 from aiobs.call import Response
@@ -57,7 +57,9 @@ class Tap:
     def tap_iterator(self, stream: Any) -> None:
         """Look at every chunk of an SDK stream from now on."""
         self._is_open = True
-        stream._iterator = self.over(stream._iterator)
+        inner = stream._iterator
+        stream._iterator = chunks = self.over(inner)
+        chunks.go_over(_made_again(stream, inner))
 
     def over(self, inner: Any) -> Tapped:
         """The SDK's iterator with this tap on it."""
@@ -206,14 +208,40 @@ class ResponseTap(Tap):
         return partial(self._finish_from_body, self.recording, self._http_response)
 
 
+def _made_again(stream: Any, inner: Any) -> Any:
+    """The async generator of a stream, made anew while it has not started, so that it is younger than its tap.
+
+    A stream and its generator are a cycle, which a program that drops the stream leaves to the collector. That closes
+    the generators which hold each other from the outermost inwards where each is older than what it holds. Where one is
+    not, two closings meet, and asyncio reports a RuntimeError that nobody has raised.
+    """
+    make: Any = getattr(stream, "__stream__", None)
+    if isinstance(inner, AsyncGeneratorType) and inner.ag_code is getattr(make, "__code__", None):
+        again = make()
+        if _position(again) == _position(inner):
+            return again
+    return inner
+
+
+def _position(generator: Any) -> int | None:
+    frame: FrameType | None = generator.ag_frame
+    return frame.f_lasti if frame is not None else None
+
+
 class Tapped:
     """The SDK's iterator with a tap on it; what it does not have itself, the SDK's has."""
 
-    def __init__(self, tap: Tap, inner: Any, advance: str) -> None:
+    _advance: str
+
+    def __init__(self, tap: Tap, inner: Any) -> None:
         self._tap = tap
-        self._inner = inner
-        self._next = getattr(inner, advance)
         self._fold = tap.fold
+        self.go_over(inner)
+
+    def go_over(self, inner: Any) -> None:
+        """Take the chunks from there."""
+        self._inner = inner
+        self._next = getattr(inner, self._advance)
 
     def reads_for(self, tap: Tap) -> bool:
         """This iterator is the one that the tap is on."""
@@ -226,8 +254,7 @@ class Tapped:
 class Chunks(Tapped):
     """The iterator in a sync stream: hands on each chunk of the SDK's own, and shows it to the tap."""
 
-    def __init__(self, tap: Tap, inner: Any) -> None:
-        super().__init__(tap, inner, "__next__")
+    _advance = "__next__"
 
     def __iter__(self) -> Chunks:
         return self
@@ -256,8 +283,7 @@ class Chunks(Tapped):
 class AsyncChunks(Tapped):
     """The iterator in an async stream."""
 
-    def __init__(self, tap: Tap, inner: Any) -> None:
-        super().__init__(tap, inner, "__anext__")
+    _advance = "__anext__"
 
     def __aiter__(self) -> AsyncChunks:
         return self
