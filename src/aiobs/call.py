@@ -91,7 +91,9 @@ class Request:
 
     ``params`` holds only what the program gave, under the names of ``semconv.encode.PARAMETERS``;
     ``kwargs`` is what the SDK's method got, sentinels removed, lists copied one level deep; it is empty when no output
-    wants content. ``additions`` are keyword arguments that a hook adds to the request.
+    wants content. ``additions`` are keyword arguments that a hook adds to the request. ``config`` holds parameters that
+    the conventions have no name for (the size of a picture), numbers and words of the provider only. ``job`` is the id
+    of the job that the request asks about.
     """
 
     model: str | None = None
@@ -99,14 +101,17 @@ class Request:
     stream: bool = False
     kwargs: dict[str, Any] = field(default_factory=dict)
     additions: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+    job: str | None = None
 
 
 @dataclass(slots=True)
 class Usage:
-    """Tokens of one request as the provider counted them; None where it said nothing.
+    """What one request used as the provider counted it, in tokens; None where it said nothing.
 
     ``input`` includes cached and cache-written tokens, ``output`` includes reasoning. ``split`` holds the shares per
     modality the provider reported, keyed ``("text"|"image"|"audio", "input"|"output"|"cache_read")``.
+    ``units`` is what is not counted in tokens: ``images``, ``videos``, ``seconds`` (of sound or film), ``characters``.
     ``native`` is the provider's own usage object.
     """
 
@@ -117,6 +122,7 @@ class Usage:
     reasoning: int | None = None
     split: dict[tuple[str, str], int] = field(default_factory=dict)
     native: Any = None
+    units: dict[str, float] = field(default_factory=dict)
 
 
 def total_usage(usages: Iterable[Usage]) -> Usage | None:
@@ -134,6 +140,7 @@ def total_usage(usages: Iterable[Usage]) -> Usage | None:
         reasoning=_sum(usage.reasoning for usage in given),
         split={share: sum(usage.split.get(share, 0) for usage in given) for share in shares},
         native=_summed(natives) if all(isinstance(native, dict) for native in natives) else None,
+        units={unit: sum(usage.units.get(unit, 0) for usage in given) for usage in given for unit in usage.units},
     )
 
 
@@ -207,6 +214,16 @@ class Choice:
 
 
 @dataclass(slots=True)
+class Job:
+    """Work that goes on at the provider after the call that asked for it has returned: a background response, a film, a
+    batch. ``id`` is the provider's.
+    """
+
+    id: str
+    is_done: bool = False
+
+
+@dataclass(slots=True)
 class Response:
     """What came back.
 
@@ -215,7 +232,8 @@ class Response:
     from ``native``. ``failure`` is set when
     the provider answered 200 with an error in it. ``native`` is the SDK's own object; of a stream, whatever its
     ``fold_chunk`` keeps. ``continues``: the SDK will ask for the rest of this answer by another request. ``compacted``:
-    the provider has shortened the conversation.
+    the provider has shortened the conversation. ``job``: what was asked for is not here yet, or was asked after;
+    ``status`` is the provider's word for how far a stored response is.
     """
 
     id: str | None = None
@@ -232,6 +250,8 @@ class Response:
     native: Any = None
     continues: bool = False
     wants_content: bool = True
+    status: str | None = None
+    job: Job | None = None
 
 
 @dataclass(slots=True)
@@ -268,6 +288,8 @@ class Call:
     ``attempts`` and ``status_code`` (HTTP) are what the SDK's seams reported, 0 and None where it has none.
     ``captures_embeddings``: the session file gets the vectors, not only their number and size.
     ``session_request`` and ``session_response`` are the operation's own shapes for the session file.
+    ``polls``: how often a job has been asked after so far; ``job_duration_ns``: from the end of the call that submitted
+    it to this one, which found it done.
     """
 
     provider: str
@@ -290,6 +312,8 @@ class Call:
     attributes: dict[str, Any] = field(default_factory=dict)
     session_request: Callable[[Call], dict[str, Any]] | None = None
     session_response: Callable[[Call], dict[str, Any] | None] | None = None
+    polls: int = 0
+    job_duration_ns: int | None = None
 
     @property
     def retries(self) -> int:

@@ -72,7 +72,7 @@ def assert_counted_once(signals: InMemoryTelemetry, driver: Driver, error_type: 
     (point,) = signals.metrics()[driver.of.duration]
     assert (point.count, point.attributes.get("error.type")) == (1, error_type)
     details = signals.events("gen_ai.client.inference.operation.details")
-    assert [event.severity_number.name for event in details] == (["DEBUG"] if driver.of.said else [])
+    assert [event.severity_number.name for event in details] == (["DEBUG"] if driver.of.is_inference else [])
     failures = signals.events("gen_ai.client.operation.exception")
     assert [event.severity_number.name for event in failures] == (["WARN"] if error_type else [])
     span = client_span(signals, driver)

@@ -14,7 +14,8 @@ from typing import Any
 
 import aiobs
 from aiobs import observe, observer
-from tests.contract.drivers import CHAT, DRIVERS, STREAMS, WHOLE, Driver
+from tests.contract.drivers import DRIVERS, STREAMS, WHOLE, Driver
+from tests.contract.operations.openai_texts import CHAT
 from tests.memory.wired import Wired
 
 Step = Callable[["Lab"], Any]

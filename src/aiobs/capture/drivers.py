@@ -37,7 +37,7 @@ def call_sync(
     if current().is_idle:
         return wrapped(*args, **kwargs)
     site = typed(Callsite, find_callsite, _ABOVE, provider.own_packages)
-    recording = _begin(provider, operation, instance, kwargs, site)
+    recording = _begin(provider, operation, instance, args, kwargs, site)
     if recording is None:
         return wrapped(*args, **kwargs)
     kwargs = _admit(recording, kwargs)
@@ -72,7 +72,7 @@ async def _run(
     kwargs: Kwargs,
     callsite: Callsite | None,
 ) -> Any:
-    recording = _begin(provider, operation, instance, kwargs, callsite)
+    recording = _begin(provider, operation, instance, args, kwargs, callsite)
     if recording is None:
         return await wrapped(*args, **kwargs)
     kwargs = _admit(recording, kwargs)
@@ -100,7 +100,8 @@ def _first(
     provider: Provider, operation: Operation, wrapped: Callable[..., Any], instance: Any, args: Args, kwargs: Kwargs
 ) -> tuple[Any, Any]:
     """The iterator, and its first chunk: the request is made in between."""
-    recording = _begin(provider, operation, instance, kwargs, typed(Callsite, find_callsite, 2, provider.own_packages))
+    site = typed(Callsite, find_callsite, 2, provider.own_packages)
+    recording = _begin(provider, operation, instance, args, kwargs, site)
     if recording is None:
         chunks = wrapped(*args, **kwargs)
         return chunks, next(chunks)
@@ -194,10 +195,11 @@ def _begin_helper(
 
 
 def _begin(
-    provider: Provider, operation: Operation, instance: Any, kwargs: Kwargs, callsite: Callsite | None
+    provider: Provider, operation: Operation, instance: Any, args: Args, kwargs: Kwargs, callsite: Callsite | None
 ) -> Recording | None:
     deferred.drain_if_any()
-    return guarded(start, provider, operation, instance, kwargs, callsite)
+    given = guarded(operation.named, args, kwargs) or kwargs if args else kwargs
+    return guarded(start, provider, operation, instance, given, callsite)
 
 
 def _admit(recording: Recording, kwargs: Kwargs) -> Kwargs:

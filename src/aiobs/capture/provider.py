@@ -61,6 +61,20 @@ class Seam:
     drive: Drive
 
 
+def no_prompt(kwargs: dict[str, Any]) -> Prompt:
+    """``read_prompt`` of an operation whose request is no content, or none that the conventions have a place for."""
+    return Prompt([])
+
+
+def no_choices(result: Any) -> dict[int, Choice]:
+    """``read_choices`` of an operation whose answer is nothing that a model says."""
+    return {}
+
+
+def no_chunks(response: Response, chunk: Any) -> None:
+    """``fold_chunk`` of an operation that is not streamed."""
+
+
 @dataclass(frozen=True)
 class Operation:
     """One operation of a provider: its methods and how to read them.
@@ -68,7 +82,10 @@ class Operation:
     ``read_request`` and ``read_response`` are cheap and see no content; ``read_prompt`` and ``read_choices`` turn
     content into its neutral shape and run only when some output wants it. ``fold_chunk`` adds one streamed chunk.
     ``settle`` works out, once a stream has ended, what is too dear to work out for each chunk.
-    ``session_request`` and ``session_response`` are the shapes of the session file.
+    ``session_request`` and ``session_response`` are the shapes of the session file; without them it gets the arguments
+    and what every answer has. ``positional`` are the parameters that may be passed by position, in order.
+    ``named_after`` finds what the span is named after where that is not the model. ``has_jobs``: an answer can say that
+    the work goes on (``Response.job``), or a request ask how far it is (``Request.job``).
     """
 
     name: str
@@ -76,12 +93,19 @@ class Operation:
     methods: tuple[Method, ...]
     read_request: Callable[[dict[str, Any]], Request]
     read_response: Callable[[Any], Response]
-    read_prompt: Callable[[dict[str, Any]], Prompt]
-    read_choices: Callable[[Any], dict[int, Choice]]
-    fold_chunk: Callable[[Response, Any], None]
-    session_request: Callable[[Call], dict[str, Any]]
-    session_response: Callable[[Call], dict[str, Any] | None]
+    read_prompt: Callable[[dict[str, Any]], Prompt] = no_prompt
+    read_choices: Callable[[Any], dict[int, Choice]] = no_choices
+    fold_chunk: Callable[[Response, Any], None] = no_chunks
+    session_request: Callable[[Call], dict[str, Any]] | None = None
+    session_response: Callable[[Call], dict[str, Any] | None] | None = None
     settle: Callable[[Response], None] | None = None
+    positional: tuple[str, ...] = ()
+    named_after: Callable[[dict[str, Any]], Any] | None = None
+    has_jobs: bool = False
+
+    def named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The arguments by name, however they were passed."""
+        return {**dict(zip(self.positional, args, strict=False)), **kwargs} if args else kwargs
 
 
 @dataclass(frozen=True)

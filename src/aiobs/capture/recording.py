@@ -19,6 +19,7 @@ from opentelemetry.trace import Span, SpanKind, StatusCode
 
 from aiobs.ambient.session import Session, current_session
 from aiobs.call import Call, Callsite, Choice, Failure, Prompt, Request, Response, Server, Told
+from aiobs.capture import jobs
 from aiobs.capture import telemetry as pipeline
 from aiobs.capture.handoff import checked, end_span, records
 from aiobs.capture.helper import HelperRecording, enclosing
@@ -58,7 +59,8 @@ def start(
     server = typed(Server, provider.server_of, client) or Server(provider.name, None, None)
     model = guarded(_model, provider, kwargs)
     started_ns = wall_ns()
-    span = guarded(_start_span, telemetry, operation.name, server, model, context, started_ns)
+    named_after = model if operation.named_after is None else guarded(_named_after, operation.named_after, kwargs)
+    span = guarded(_start_span, telemetry, operation.name, server, model, named_after, context, started_ns)
     span = span or pipeline.stand_in(context)
     session = typed(Session, current_session, context) if telemetry.sink is not None else None
     is_recorded = records(span)
@@ -90,12 +92,23 @@ def _model(provider: Provider, kwargs: dict[str, Any]) -> str | None:
     return model if isinstance(model, str) else None
 
 
+def _named_after(find: Callable[[dict[str, Any]], Any], kwargs: dict[str, Any]) -> str | None:
+    found = find(kwargs)
+    return found if isinstance(found, str) else None
+
+
 def _start_span(
-    telemetry: pipeline.Telemetry, operation: str, server: Server, model: str | None, context: Context, started_ns: int
+    telemetry: pipeline.Telemetry,
+    operation: str,
+    server: Server,
+    model: str | None,
+    named_after: str | None,
+    context: Context,
+    started_ns: int,
 ) -> Span:
     return checked(
         telemetry.tracer.start_span(
-            span_name(operation, model),
+            span_name(operation, named_after),
             context,
             SpanKind.CLIENT,
             start_attributes(operation, server, model),
@@ -313,6 +326,8 @@ class Recording:
 
     def _write(self) -> None:
         call, attributes = self.call, Attributes()
+        if self.operation.has_jobs:
+            guarded(jobs.follow, call, self.span)
         content = guarded(self._content_to_export) if self.wants_content else None
         for hook in self.telemetry.hooks:
             guarded(_ask, hook, call)

@@ -22,6 +22,7 @@ from opentelemetry.trace import NoOpTracer, Span, Tracer, TracerProvider
 from aiobs import guard
 from aiobs._version import __version__
 from aiobs.call import Call, Failure, Record
+from aiobs.capture import jobs
 from aiobs.errors import scrub
 from aiobs.guard import guarded
 from aiobs.semconv import names
@@ -233,5 +234,6 @@ def update(**changes: Any) -> None:
 
 
 def reset() -> None:
-    """Back to the global providers, no session file, nobody's gate."""
+    """Back to the global providers, no session file, nobody's gate, no job remembered."""
     use(Telemetry())
+    jobs.forget_all()

@@ -63,6 +63,10 @@ def _write_end(call: Call, attributes: Attributes) -> None:
         attributes[names.RETRY_COUNT] = call.retries
     if call.status_code is not None:
         attributes[names.HTTP_STATUS] = call.status_code
+    if call.polls:
+        attributes[names.JOB_POLLS] = call.polls
+    if call.job_duration_ns is not None:
+        attributes[names.JOB_DURATION] = call.job_duration_ns / 1e9
     if call.failure is not None:
         _write_failure(call.failure, attributes)
     if call.callsite is not None:
@@ -139,6 +143,10 @@ PARAMETERS: dict[str, tuple[str, Callable[[Any], AttributeValue | None]]] = {
     "prompt_version": ("gen_ai.prompt.version", _string),
     "api_type": ("openai.api.type", _string),
     "service_tier": ("openai.request.service_tier", _string),
+    "stream_cursor": ("gen_ai.request.stream_cursor", _string),
+    "response": (names.RESPONSE_ID, _string),
+    "data_source": ("gen_ai.data_source.id", _string),
+    "retrieval_top_k": ("gen_ai.retrieval.top_k", _int),
 }
 """Request parameter → attribute and the coercion that makes its value fit; None leaves it out."""
 
@@ -149,10 +157,22 @@ def _write_request(call: Call, attributes: Attributes) -> None:
         value = coerce(given)
         if value is not None:
             attributes[key] = value
+    for name, given in call.request.config.items():
+        if (value := _plain(given)) is not None:
+            attributes[f"{names.REQUEST_CONFIG}.{name}"] = value
     if call.request.stream:
         attributes[names.REQUEST_STREAM] = True
     if call.first_chunk_ns is not None:
         attributes[names.TIME_TO_FIRST_CHUNK] = call.first_chunk_ns / 1e9
+
+
+def _plain(value: Any) -> AttributeValue | None:
+    """A number, a truth value or words, as they are."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, (list, tuple)):
+        return _strings(value)
+    return _string(value) if isinstance(value, str) else _int(value) if isinstance(value, int) else _double(value)
 
 
 def _write_response(call: Call, attributes: Attributes) -> None:
@@ -168,6 +188,8 @@ def _write_response(call: Call, attributes: Attributes) -> None:
         attributes[names.CONVERSATION_ID] = clean_text(response.conversation)
     if response.compacted:
         attributes[names.COMPACTED] = True
+    if response.status is not None:
+        attributes[names.RESPONSE_STATUS] = clean_text(response.status)
     if response.usage is not None:
         _write_usage(response.usage, attributes)
 
@@ -193,6 +215,8 @@ def _write_usage(usage: Usage, attributes: Attributes) -> None:
             attributes[key] = value
     for share, value in usage.split.items():
         attributes[_SPLIT_NAMES[share]] = value
+    for unit, amount in usage.units.items():
+        attributes[f"{names.USAGE}.{unit}"] = amount
 
 
 _counts = attrgetter("input", "output", "cache_read", "cache_write", "reasoning")

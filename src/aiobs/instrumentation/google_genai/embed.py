@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aiobs.call import Call, Choice, Prompt, Request, Response, Usage
+from aiobs.call import Call, Request, Response, Usage
 from aiobs.instrumentation.fields import count, items
 from aiobs.instrumentation.google_genai.fields import bare_model, field, plain
 from aiobs.instrumentation.records import embeddings_record
@@ -40,20 +40,6 @@ def count_of(embedding: Any) -> int | None:
     """Tokens of one text; the SDK makes them a float."""
     tokens = field(field(embedding, "statistics"), "token_count")
     return int(tokens) if isinstance(tokens, (int, float)) and tokens >= 0 and tokens == int(tokens) else None
-
-
-def read_prompt(kwargs: dict[str, Any]) -> Prompt:
-    """The conventions have no place for the texts of an embeddings call; the session file has."""
-    return Prompt([])
-
-
-def read_choices(result: Any) -> dict[int, Choice]:
-    """None."""
-    return {}
-
-
-def fold_chunk(response: Response, chunk: Any) -> None:
-    """Embeddings are not streamed."""
 
 
 def session_request(call: Call) -> dict[str, Any]:

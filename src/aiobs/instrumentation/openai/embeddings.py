@@ -6,7 +6,7 @@ import binascii
 from array import array
 from typing import TYPE_CHECKING, Any
 
-from aiobs.call import Call, Choice, Prompt, Request, Response, Usage
+from aiobs.call import Call, Request, Response, Usage
 from aiobs.instrumentation.fields import count, fields_of, get, items, text, unread
 from aiobs.instrumentation.openai.requests import as_sent
 from aiobs.instrumentation.records import embeddings_record
@@ -38,20 +38,6 @@ def read_response(result: CreateEmbeddingResponse | Any) -> Response:
         request_id=text(getattr(result, "_request_id", None)),
         native=result,
     )
-
-
-def read_prompt(kwargs: dict[str, Any]) -> Prompt:
-    """The conventions have no place for the texts of an embeddings call; the session file has."""
-    return Prompt([])
-
-
-def read_choices(result: Any) -> dict[int, Choice]:
-    """None."""
-    return {}
-
-
-def fold_chunk(response: Response, chunk: Any) -> None:
-    """Embeddings are not streamed."""
 
 
 def session_request(call: Call) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""The operations that the contract is tried on: each module has some, called ``OPERATIONS``."""
