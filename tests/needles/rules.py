@@ -42,6 +42,7 @@ ALLOWED: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"answer:\w+\.choices\[\]:\w+\.finish_reason$", (names.FINISH_REASONS,)),
     (r"answer:\w+\.candidates\[\]:\w+\.finish_reason$", (names.FINISH_REASONS,)),
     (r"answer:\w+\.incomplete_details:\w+\.reason$", (names.FINISH_REASONS,)),
+    (r"answer:(Response\w*Event\.response:)?Response\.status$", (names.FINISH_REASONS,)),  # and the file's status
     (r"answer:Response\w*Event\.response:Response\.id$", (names.RESPONSE_ID,)),
     (r"answer:Response\w*Event\.response:Response\.model$", (names.RESPONSE_MODEL,)),
     (r"answer:Response\w*Event\.response:Response\.service_tier$", (names.SERVICE_TIER,)),
