@@ -286,6 +286,7 @@ class Call:
     Times: ``started_ns`` epoch nanoseconds; ``duration_ns`` and ``first_chunk_ns`` from a monotonic clock.
     ``incomplete``: a stream that was not read to its end; ``cancelled``: a task cancelled, or KeyboardInterrupt.
     ``attempts`` and ``status_code`` (HTTP) are what the SDK's seams reported, 0 and None where it has none.
+    ``request_id``: the provider's id of the HTTP request, from the answer, the error or the header, whichever tells it.
     ``captures_embeddings``: the session file gets the vectors, not only their number and size.
     ``session_request`` and ``session_response`` are the operation's own shapes for the session file.
     ``polls``: how often a job has been asked after so far; ``job_duration_ns``: from the end of the call that submitted
@@ -308,6 +309,7 @@ class Call:
     cancelled: bool = False
     attempts: int = 0
     status_code: int | None = None
+    request_id: str | None = None
     captures_embeddings: bool = False
     attributes: dict[str, Any] = field(default_factory=dict)
     session_request: Callable[[Call], dict[str, Any]] | None = None

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
@@ -197,11 +197,19 @@ def scrub(text: str, secrets: tuple[str, ...] = ()) -> str:
 
 
 def header_secrets(headers: Any) -> tuple[str, ...]:
-    """The values of request headers that may be credentials, also without the word before them (``Bearer``)."""
-    if not isinstance(headers, Mapping):
-        return ()
-    given = [str(value) for name, value in headers.items() if str(name).lower() not in _PLAIN_HEADERS]
+    """The values of request headers that may be credentials, also without the word before them (``Bearer``).
+
+    Of headers that are no mapping, which an SDK quotes when it refuses them, all that is in them.
+    """
+    given = [str(value) for name, value in _header_pairs(headers) if str(name).lower() not in _PLAIN_HEADERS]
     return tuple(part for value in given for part in (value, value.rpartition(" ")[2]) if len(part) >= _SHORTEST_VALUE)
+
+
+def _header_pairs(headers: Any) -> Iterable[tuple[Any, Any]]:
+    if isinstance(headers, Mapping):
+        return headers.items()
+    given = headers if isinstance(headers, (list, tuple)) else (headers,) if isinstance(headers, str) else ()
+    return [("", part) for item in given for part in (item if isinstance(item, (list, tuple)) else (item,))]
 
 
 def query_secrets(query: Any) -> tuple[str, ...]:

@@ -12,7 +12,9 @@ import os
 import platform
 import sys
 import threading
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from opentelemetry import metrics, trace
@@ -25,7 +27,7 @@ from opentelemetry.sdk.environment_variables import (
 )
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 
 from aiobs._version import __version__
 from aiobs.ambient.labels import session_labels, system_labels
@@ -61,10 +63,21 @@ class Handoff:
         return self._records.pop(span_id, None)
 
     def settle(self, span_id: int, trace_id: int, parent_id: int | None, session_id: str) -> None:
-        """Write what no span processor came for."""
+        """Write what no span processor came for; after our exit function every call writes the file itself."""
         record = self.take(span_id)
         if record is not None:
             self.file.write(record, span_id=span_id, trace_id=trace_id, parent_span_id=parent_id, session_id=session_id)
+        if _runtime.is_late:
+            guarded(_write_at_exit)
+
+
+class LateSpans(SpanProcessor):
+    """The last processor of a provider of ours from our exit function on: what ends now is sent now, or never."""
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Send it, for as long as the exit may still wait."""
+        if _runtime.exit_budgets["send"]:
+            guarded(_flush_at_exit)
 
 
 class Runtime:
@@ -77,6 +90,8 @@ class Runtime:
         self.owned: list[TracerProvider | MeterProvider | LoggerProvider] = []
         self.attached: list[object] = []
         self.has_exit_hook = False
+        self.is_late = False  # our exit function has run, others may not have
+        self.exit_budgets: dict[str, float] = {}  # seconds that the exit may still wait, for what
 
 
 _runtime = Runtime()
@@ -293,14 +308,46 @@ def _at_exit_once() -> None:
 
 
 def _at_exit() -> None:
-    """Nobody reads on: end every stream, write the file of an open session, send what is queued, in bounded time."""
+    """Nobody reads on: end every stream, write the file of an open session, send what is queued, in bounded time.
+
+    Nothing is closed: exit functions that were registered before ours run after it, and may make calls. Each of those
+    is written and sent when it ends.
+    """
     given = guarded(resolve, "AIOBS_EXIT_TIMEOUT")
-    timeout = 2.0 if given is None else given
+    _runtime.exit_budgets = dict.fromkeys(("file", "send"), 2.0 if given is None else given)
     guarded(deferred.settle_all)
+    _write_at_exit()
+    _flush_at_exit()
+    _expect_late_calls()
+
+
+def _expect_late_calls() -> None:
+    for provider in _runtime.owned:
+        if isinstance(provider, TracerProvider) and not _runtime.is_late:
+            guarded(provider.add_span_processor, LateSpans())
+    _runtime.is_late = True
+
+
+def _write_at_exit() -> None:
     if open_sessions() and _runtime.handoff is not None and guarded(resolve, "AIOBS_ATEXIT") is not False:
-        _runtime.handoff.file.lock_timeout = timeout
-        guarded(lambda: write_session_file(None, include_trace_tree=True, persist=True))
-    shutdown(timeout)
+        with _budget("file") as timeout:
+            _runtime.handoff.file.lock_timeout = timeout
+            guarded(lambda: write_session_file(None, include_trace_tree=True, persist=True))
+
+
+def _flush_at_exit() -> None:
+    with _budget("send") as timeout:
+        _bounded([provider.force_flush for provider in _runtime.owned], timeout)
+
+
+@contextmanager
+def _budget(of: str) -> Iterator[float]:
+    """The seconds that are left, less what this takes: the exit is bounded however many calls come late."""
+    started, left = time.monotonic(), _runtime.exit_budgets[of]
+    try:
+        yield left
+    finally:
+        _runtime.exit_budgets[of] = max(0.0, left - (time.monotonic() - started))
 
 
 def _after_fork() -> None:

@@ -24,7 +24,8 @@ class SDK:
 
     ``name`` is what the session file says · ``server``: ``gen_ai.provider.name`` · ``clients``: the simulator's, sync
     and async · ``place`` finds in a client (async: what ``entered`` made of it) what the operations are methods of ·
-    ``codes``: what ``Simulator.fail`` is told for a status · ``error_types``: the ``error.type`` that it comes to.
+    ``codes``: what ``Simulator.fail`` is told for a status · ``error_types``: the ``error.type`` that it comes to ·
+    ``request_id``: the simulator's id of the first request (None: the provider has no such ids).
     """
 
     name: str
@@ -33,6 +34,7 @@ class SDK:
     codes: Mapping[int, str | None]
     error_types: Mapping[int, str]
     entered: Callable[[Any], Any] = lambda client: client
+    request_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,7 @@ OPENAI = SDK(
         429: "rate_limit_exceeded",
         500: "openai.InternalServerError",
     },
+    request_id="req_000001",
 )
 
 

@@ -42,7 +42,7 @@ from tests.contract.programs import (
     play,
     to_the_end,
 )
-from tests.contract.scripts import Script, answered, cut, hung_up, malformed, refused
+from tests.contract.scripts import SCRIPTS, Script, answered, cut, hung_up, malformed, refused
 
 every_driver = parametrize(DRIVERS)
 every_refused_driver = parametrize(DRIVERS, refused=True)
@@ -249,6 +249,19 @@ def test_an_error_is_described_with_the_gate_open(
     (event,) = signals.events("gen_ai.client.operation.exception")
     assert NEEDLE in event.attributes["exception.message"]
     assert "Traceback" in event.attributes["exception.stacktrace"]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@every_driver
+def test_the_id_of_the_request(simulator: Simulator, recorded: InMemoryTelemetry, driver: Driver, script: str) -> None:
+    """The span has the id under which the provider knows the request wherever it told one, the file that of errors."""
+    SCRIPTS[script](simulator, driver)
+    play(driver, to_the_end(driver), simulator)
+    unseen = script == "hung-up" or (script == "cut" and not driver.streams)  # the SDK has seen no header
+    told = None if unseen else driver.of.sdk.request_id
+    assert (client_span(recorded, driver).attributes or {}).get("aiobs.request.id") == told
+    (event,) = file_events()
+    assert event.get("error_details", {"request_id": told})["request_id"] == told
 
 
 @pytest.mark.parametrize("script", [malformed, cut, hung_up])

@@ -32,7 +32,6 @@ FAILURE = Failure(
     exception_type="openai.AuthenticationError",
     message="Incorrect API key provided: sk-proj-abcdefgh12345678",
     status_code=401,
-    request_id="req_1",
 )
 
 
@@ -78,7 +77,7 @@ def test_the_operation_says_what_its_request_and_response_are() -> None:
 
 def test_a_failed_call_has_its_error_without_the_key() -> None:
     """S1-40: name and message, the structured twin, no response; the echoed key is scrubbed from both."""
-    event = call_event(model_call(failure=FAILURE), WHO)
+    event = call_event(model_call(failure=FAILURE, request_id="req_1"), WHO)
     assert event["response"] is None
     assert event["error"] == "AuthenticationError: Incorrect API key provided: [REDACTED]"
     assert event["error_details"] == {

@@ -40,7 +40,8 @@ def exchanges(driver: Driver) -> Sequence[Exchange]:
 def _exchanges(driver: Driver) -> Sequence[Exchange]:
     method = _method(driver)
     asked = [request for form in ROUNDS for request in _requests(driver, method, form)]
-    answered = [script for form in ROUNDS[: 1 if driver.streams else None] for script in _answers(driver, method, form)]
+    forms = [form for form in ROUNDS if form != "wrapped" or not driver.streams]
+    answered = [script for form in forms for script in _answers(driver, method, form)]
     pairs = zip_longest(asked, answered)
     whole = [Exchange(f"fields {turn}", *_both(pair, asked[-1])) for turn, pair in enumerate(pairs)]
     return [*whole, *(Exchange(name, asked[-1], script) for name, script in _failures(driver))]
@@ -71,18 +72,21 @@ def _requests(driver: Driver, method: Any, form: str) -> Iterator[dict[str, Any]
         for made in planter.rounds(hints, place):
             yield {**made, **extra}
         return
-    yield from _google_requests(driver, planter, hints, place)
+    yield from _google_requests(driver, form, hints, place)
 
 
-def _google_requests(driver: Driver, planter: Planter, hints: dict[str, Any], place: str) -> Iterator[dict[str, Any]]:
+def _google_requests(driver: Driver, form: str, hints: dict[str, Any], place: str) -> Iterator[dict[str, Any]]:
+    planter = Planter(form)
     base = driver.arguments(needle(f"{place}.contents"))
     yield {**base, "model": needle(f"{place}.model")}
     for contents in planter.variants(hints["contents"], f"{place}.contents"):
         yield {**base, "contents": contents}
     model = next(option for option in typing.get_args(hints["config"]) if hasattr(option, "model_fields"))
     for field, kind in fields_of(model).items():
-        for value in planter.variants(kind, f"{place}.config:{model.__name__}.{field}", 1):
-            yield {**base, "config": {field: value}}
+        where = f"{place}.config:{model.__name__}.{field}"
+        for value in planter.variants(kind, where, 1):
+            if form == "plain" or value not in Planter().variants(kind, where, 1):
+                yield {**base, "config": {field: value}}
 
 
 def _answers(driver: Driver, method: Any, form: str) -> Iterator[Callable[[Simulator], None]]:

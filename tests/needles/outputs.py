@@ -26,6 +26,27 @@ from aiobs.instrumentation import Instrumentor
 from aiobs.testing import OTLPSink
 
 
+class Setting(NamedTuple):
+    """How a program is set up: the content gate (None: nobody says), and ``AIOBS_SEMCONV``."""
+
+    capture: str | None
+    names: str = "latest"
+
+    def __str__(self) -> str:
+        return f"{self.capture or 'unset'}-{self.names}"
+
+
+SETTINGS = (
+    Setting(None),
+    Setting(None, "dup"),
+    Setting("no_content", "dup"),
+    Setting("span_only"),
+    Setting("event_only", "dup"),
+    Setting("span_and_event"),
+)
+"""Each gate; with the names of August beside today's, which write all that those write and more, where it is closed."""
+
+
 class Output(NamedTuple):
     """One text that came out: ``kind`` of output, ``key`` of the attribute if it is one's value."""
 
@@ -61,11 +82,11 @@ class LogCollector(logging.Handler):
 class Outputs:
     """A program's whole telemetry: session file, two consoles, OTLP over a socket, and signals in memory.
 
-    ``capture``: the content gate, None where nobody says. As a context manager it is open for one program.
+    As a context manager it is open for one program.
     """
 
-    def __init__(self, capture: str | None, monkeypatch: Any) -> None:
-        self._capture = capture
+    def __init__(self, setting: Setting, monkeypatch: Any) -> None:
+        self._setting = setting
         self._monkeypatch = monkeypatch
         self._closing = ExitStack()
         self.logs = LogCollector()
@@ -75,6 +96,7 @@ class Outputs:
         self._sink = self._closing.enter_context(KeepingSink())
         self._monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", self._sink.endpoint)
         self._monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_on")
+        self._monkeypatch.setenv("AIOBS_SEMCONV", self._setting.names)
         sent = otlp.pipelines()
         self._tree, self._console = io.StringIO(), io.StringIO()
         self._spans, self._records, self._metrics = (
@@ -102,7 +124,7 @@ class Outputs:
         Instrumentor(
             tracer_provider=self._tracers, meter_provider=self._meters, logger_provider=self._loggers
         ).instrument()
-        observer.observe("needles", tracer_provider=self._tracers, capture_content=self._capture)
+        observer.observe("needles", tracer_provider=self._tracers, capture_content=self._setting.capture)
         return self
 
     def __exit__(self, *exception: object) -> None:

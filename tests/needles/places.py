@@ -63,11 +63,13 @@ def _as_base64(text: str) -> str:
 
 FORMS: Mapping[str, Callable[[str], str]] = {"plain": str, "json": _as_json, "url": _as_url, "base64": _as_base64}
 _WRAPPED = ("json", "url", "base64")
-ROUNDS = ("plain", "wrapped")
+ROUNDS = ("plain", "wrapped", "mistyped")
+"""Forms of planting, one after the other: ``mistyped`` has a text in place of each number, date, flag and known word, and
+a program's headers as a list of pairs."""
 
 
 class Planter:
-    """Fills types with needles; ``form`` is how they are written."""
+    """Fills types with needles; ``form`` is how they are written: a key of ``FORMS``, or one of ``ROUNDS``."""
 
     def __init__(self, form: str = "plain", *, by_alias: bool = False) -> None:
         self._form = form
@@ -77,7 +79,7 @@ class Planter:
         """The needle of the place, in this planter's form; ``wrapped`` is another one from place to place."""
         found = needle(place)
         form = _WRAPPED[_numbers[place] % len(_WRAPPED)] if self._form == "wrapped" else self._form
-        return FORMS[form](found)
+        return FORMS.get(form, str)(found)
 
     def variants(self, kind: Any, place: str, depth: int = 0, above: tuple[Any, ...] = ()) -> list[Any]:
         """Values of the type, each with a needle in every text; none for what cannot be made (a file, a client)."""
@@ -87,7 +89,7 @@ class Planter:
         if kind is bytes:
             return [_as_base64(needle(place)) if self._by_alias else needle(place).encode()]
         if kind in _SCALARS:
-            return [_SCALARS[kind]]
+            return [needle(place) if self._is_mistyped else _SCALARS[kind]]
         if kind in (Any, object):
             return [self._anything(place)]
         origin, given = typing.get_origin(kind), typing.get_args(kind)
@@ -106,8 +108,9 @@ class Planter:
         return {"said": self.text(place), key: [{"deep": self.text(f"{place}.<deep>")}]}
 
     def _literal(self, options: tuple[Any, ...], place: str) -> list[Any]:
-        """A server may send, and a program pass, a word that is not listed; those that tell types apart stay."""
-        if len(options) == 1 or not isinstance(options[0], str) or place.rpartition(".")[2] in _TELLING:
+        """A server may send, and a program pass, a word that is not listed; one that tells types apart mostly stays."""
+        tells = place.rpartition(".")[2] in _TELLING and not self._is_mistyped
+        if len(options) == 1 or not isinstance(options[0], str) or tells:
             return [options[0]]
         return [options[0], needle(place)]
 
@@ -118,7 +121,9 @@ class Planter:
             return []
         if issubclass(origin, Mapping):
             values = self.variants(given[1], f"{place}.<value>", depth + 1, above)
-            return [{needle(f"{place}.<key>"): value} for value in values]
+            key = needle(f"{place}.<key>")
+            as_pairs = self._is_mistyped and not self._by_alias and place.endswith("headers")
+            return [[[key, value]] if as_pairs else {key: value} for value in values]
         if issubclass(origin, type) or not (hasattr(origin, "__iter__") and given):
             return []
         items = self.variants(given[0], f"{place}[]", depth + 1, above)
@@ -148,7 +153,11 @@ class Planter:
 
     def _member(self, kind: type[Enum], place: str) -> list[Any]:
         known = [member.value for member in kind if not str(member.value).endswith("UNSPECIFIED")]
-        return known[:1]
+        return [needle(place)] if self._is_mistyped else known[:1]
+
+    @property
+    def _is_mistyped(self) -> bool:
+        return self._form == "mistyped"
 
     def _key(self, kind: Any, name: str) -> str:
         field = getattr(kind, "model_fields", {}).get(name)

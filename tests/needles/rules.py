@@ -15,12 +15,14 @@ from tests.needles.places import found_in
 CREDENTIALS = re.compile(
     r"""(?: [.:] (?: api_?key | api_key_(?:string|secret) | authorization | (?:access|id|refresh)_token | password
                    | credential_secret | secret | domain_secrets\[\]:\w+\.value )
-          | [.:] (?: extra_headers | headers | extra_query | http_options ) (?!\.<key>) .*
+          | [.:] (?: extra_headers | headers | extra_query
+                   | http_options (?!:HttpOptions\.(?:timeout|retry_options:\w+\.\w+(?:\[\])?)$) ) (?!\.<key>) .*
           | ^credential\b .*
         )$""",
     re.VERBOSE,
 )
-"""Places that hold credentials, by the names of their fields; names of headers are none."""
+"""Places that hold credentials, by the names of their fields; names of headers are none, nor are timeouts and retries,
+which an SDK quotes when they are no numbers."""
 
 ALLOWED: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"request\.model$", (names.REQUEST_MODEL, names.RESPONSE_MODEL)),  # the simulator answers with the model asked for
@@ -40,6 +42,7 @@ ALLOWED: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"answer:\w+\.choices\[\]:\w+\.finish_reason$", (names.FINISH_REASONS,)),
     (r"answer:\w+\.candidates\[\]:\w+\.finish_reason$", (names.FINISH_REASONS,)),
     (r"answer:\w+\.incomplete_details:\w+\.reason$", (names.FINISH_REASONS,)),
+    (r"answer:(Response\w*Event\.response:)?Response\.status$", (names.FINISH_REASONS,)),  # and the file's status
     (r"answer:Response\w*Event\.response:Response\.id$", (names.RESPONSE_ID,)),
     (r"answer:Response\w*Event\.response:Response\.model$", (names.RESPONSE_MODEL,)),
     (r"answer:Response\w*Event\.response:Response\.service_tier$", (names.SERVICE_TIER,)),

@@ -12,7 +12,7 @@ import pytest
 
 from aiobs.testing import Simulator
 from aiobs.testing.script import Reply, Request
-from tests.needles.outputs import Output, Outputs
+from tests.needles.outputs import Output, Outputs, Setting
 from tests.needles.places import needle
 from tests.needles.rules import leaks
 from tests.needles.running import shown
@@ -154,7 +154,7 @@ def test_credentials(
     client: str, echo: str, capture: str | None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """What a server echoes of the credentials that it was sent is on no signal, in no file, in no log."""
-    with Outputs(capture, monkeypatch) as outputs, Simulator() as simulator, warnings.catch_warnings():
+    with Outputs(Setting(capture), monkeypatch) as outputs, Simulator() as simulator, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         simulator.on(ECHOES[echo])
         _ask(CLIENTS[client](simulator))
@@ -167,7 +167,11 @@ def test_credentials(
 @pytest.mark.parametrize("client", CLIENTS)
 def test_credentials_of_calls_that_succeed(client: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where all goes well, credentials are nowhere either; ours on the program's objects do not show them."""
-    with Outputs("span_and_event", monkeypatch) as outputs, Simulator() as simulator, warnings.catch_warnings():
+    with (
+        Outputs(Setting("span_and_event"), monkeypatch) as outputs,
+        Simulator() as simulator,
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore")
         _ask(made := CLIENTS[client](simulator))
         outputs.extra += shown(made)
@@ -180,7 +184,7 @@ def test_a_proxy_with_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
     """A proxy that is not there: its password is in no error."""
     proxy = f"http://user:{secret('proxy.password')}@127.0.0.1:9"
     monkeypatch.setenv("HTTP_PROXY", proxy)
-    with Outputs("span_and_event", monkeypatch) as outputs:
+    with Outputs(Setting("span_and_event"), monkeypatch) as outputs:
         import openai
 
         with suppress(openai.APIError):

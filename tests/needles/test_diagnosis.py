@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from aiobs.cli import app
 from aiobs.instrumentation.openai import PROVIDER
 from aiobs.testing import OTLPSink, Simulator
-from tests.needles.outputs import Outputs
+from tests.needles.outputs import Outputs, Setting
 from tests.needles.places import found_in, needle
 from tests.needles.rules import leaks
 
@@ -71,7 +71,7 @@ def test_a_reader_that_fails(reader: str, capture: str | None, monkeypatch: pyte
     for operation in PROVIDER.operations:
         monkeypatch.setattr(operation.__class__, "__setattr__", object.__setattr__)
         monkeypatch.setattr(operation, reader, _fail)
-    with Outputs(capture, monkeypatch) as outputs, Simulator() as simulator:
+    with Outputs(Setting(capture), monkeypatch) as outputs, Simulator() as simulator:
         simulator.reply(needle("hostile.answer"))
         simulator.openai(api_key=_secret("hostile.api_key")).chat.completions.create(
             model="m", messages=[{"role": "user", "content": needle("hostile.prompt")}]
@@ -91,7 +91,7 @@ def _fail(given: Any) -> None:
 def test_payloads_that_break_readers(capture: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Messages whose own methods raise: what they say in it is in no log."""
     logging.getLogger("openai").setLevel(logging.CRITICAL)
-    with Outputs(capture, monkeypatch) as outputs, Simulator() as simulator:
+    with Outputs(Setting(capture), monkeypatch) as outputs, Simulator() as simulator:
         for messages in ([Hostile(role="user")], [{"role": "user", "content": Hostile(a=1)}], Hostile()):
             with suppress(Exception):
                 simulator.openai().chat.completions.create(model="m", messages=messages)

@@ -13,11 +13,9 @@ import pytest
 
 from aiobs import observe
 from aiobs.testing import Simulator
-from tests.needles.outputs import Outputs
+from tests.needles.outputs import SETTINGS, Outputs, Setting
 from tests.needles.places import found_in, needle
 from tests.needles.rules import leaks
-
-GATES = (None, "no_content", "span_only", "event_only", "span_and_event")
 
 
 @dataclass
@@ -87,16 +85,16 @@ def _run() -> None:
         list(generating(needle("function.argument")))
 
 
-@pytest.mark.parametrize("capture", GATES)
-def test_observed_functions(capture: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("setting", SETTINGS, ids=str)
+def test_observed_functions(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
     """Behind the gate; parameters and keys named like secrets, keys in exceptions and what is switched off: nowhere."""
-    with Outputs(capture, monkeypatch) as outputs:
+    with Outputs(setting, monkeypatch) as outputs:
         _run()
         found = outputs.collect()
     seen = {place for output in found for place in found_in(output.text)}
-    assert not leaks(found, capture), "\n".join(map(str, leaks(found, capture)))
+    assert not leaks(found, setting.capture), "\n".join(map(str, leaks(found, setting.capture)))
     assert not {place for place in seen if place.startswith("function.closed ")}
-    assert ("function.argument" in seen) is (capture != "no_content")
+    assert ("function.argument" in seen) is (setting.capture != "no_content")
 
 
 # Tools
@@ -117,10 +115,10 @@ def _calls(name: str, city: str) -> bytes:
     return json.dumps({"candidates": [{"content": {"role": "model", "parts": [call]}, "index": 0}]}).encode()
 
 
-@pytest.mark.parametrize("capture", GATES)
-def test_tools_that_the_sdk_runs(capture: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("setting", SETTINGS, ids=str)
+def test_tools_that_the_sdk_runs(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
     """Arguments, results and exceptions of tools are content, on their spans and in the requests that follow."""
-    with Outputs(capture, monkeypatch) as outputs, Simulator() as simulator, warnings.catch_warnings():
+    with Outputs(setting, monkeypatch) as outputs, Simulator() as simulator, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for function in (tool, broken_tool):
             simulator.raw(_calls(function.__name__, needle("tool.argument")))
@@ -129,22 +127,22 @@ def test_tools_that_the_sdk_runs(capture: str | None, monkeypatch: pytest.Monkey
                 model="m", contents=needle("tool.prompt"), config={"tools": [function]}
             )
         assert {span.name for span in outputs.spans} >= {"execute_tool tool", "execute_tool broken_tool"}
-        found = leaks(outputs.collect(), capture)
+        found = leaks(outputs.collect(), setting.capture)
     assert not found, "\n".join(map(str, found))
 
 
 # Parsed answers
 
 
-@pytest.mark.parametrize("capture", GATES)
-def test_answers_that_do_not_parse(capture: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("setting", SETTINGS, ids=str)
+def test_answers_that_do_not_parse(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
     """A ValidationError quotes the answer: that is content."""
     from pydantic import BaseModel
 
     class Wanted(BaseModel):
         number: int
 
-    with Outputs(capture, monkeypatch) as outputs, Simulator() as simulator:
+    with Outputs(setting, monkeypatch) as outputs, Simulator() as simulator:
         client = simulator.openai()
         for answer in ({"text": json.dumps({"number": needle("parse.value")})}, {"text": needle("parse.text")}):
             for call in (client.chat.completions.parse, client.responses.parse):
@@ -160,5 +158,5 @@ def test_answers_that_do_not_parse(capture: str | None, monkeypatch: pytest.Monk
                 model="m", messages=[{"role": "user", "content": "x"}], response_format=Wanted
             )
         assert len(outputs.spans) == 5
-        found = leaks(outputs.collect(), capture)
+        found = leaks(outputs.collect(), setting.capture)
     assert not found, "\n".join(map(str, found))

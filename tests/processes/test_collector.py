@@ -54,6 +54,25 @@ def test_the_exit_is_bounded(simulator: Simulator, kind: str) -> None:
     assert models() == ["open", "open", "open", "whole"]
 
 
+LATE_CALLS = """
+begin = []
+atexit.register(lambda: print(time.monotonic() - begin[0], flush=True))
+atexit.register(lambda: [call("late") for _ in range(5)])
+observer.observe()
+atexit.register(lambda: begin.append(time.monotonic()))
+call("early")
+"""
+
+
+@pytest.mark.parametrize("kind", ["silent", "accepts"])
+def test_late_calls_share_the_bound(simulator: Simulator, kind: str) -> None:
+    """Calls in exit functions that run after ours wait no longer for a dead collector than one exit may."""
+    with collector(kind) as endpoint:
+        done, _ = run(simulator, LATE_CALLS, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, AIOBS_EXIT_TIMEOUT="1.5")
+    assert float(done.stdout) < 1.5 + MARGIN - 0.5, done  # five times that, if each call waited
+    assert models() == ["early", *["late"] * 5]
+
+
 @pytest.mark.parametrize("kind", ["accepts", "nobody"])
 def test_a_whole_process_ends_in_time(simulator: Simulator, kind: str) -> None:
     """By the default bound of 2 seconds, from its last line to its end: exporters' threads hold nothing up either."""

@@ -204,17 +204,58 @@ def test_a_stream_that_the_interpreter_collects(simulator: Simulator) -> None:
     assert models() == ["cycle", "dropped", "open", "read", "whole"]
 
 
-@pytest.mark.parametrize("registered", ["before", "after"])
-def test_calls_in_exit_functions(simulator: Simulator, registered: str) -> None:
-    """An exit function that was registered after observe() runs before ours, and its calls are in the file.
+LATE = {
+    "whole": "call('late')",
+    "streamed": "list(call('late', stream=True))",
+    "in a function": "observe(call)('late')",
+    "in a thread": "(thread := threading.Thread(target=call, args=('late',))).start(); thread.join()",
+    "flushed": "call('late'); observer.flush()",
+}
 
-    One that was registered before runs after ours, when everything is closed: its calls work, and nobody hears of them.
+
+@pytest.mark.parametrize("late", LATE)
+@pytest.mark.parametrize("registered", ["before", "after"])
+def test_calls_in_exit_functions(simulator: Simulator, registered: str, late: str) -> None:
+    """An exit function that was registered after observe() runs before ours, one registered before runs after it.
+
+    The calls of both are in the file and at the collector, once.
     """
-    lines = ["observer.observe()", "atexit.register(lambda: print(call('late').model, flush=True))"]
-    program = "\n".join(lines if registered == "after" else reversed(lines)) + "\ncall('early')"
+    lines = ["atexit.register(late)", "observer.observe()"]
+    program = f"def late():\n    {LATE[late]}\n" + "\n".join(lines if registered == "before" else reversed(lines))
+    with OTLPSink() as sink:
+        done, _ = run(simulator, program + "\ncall('early')", OTEL_EXPORTER_OTLP_ENDPOINT=sink.endpoint)
+        assert (done.returncode, done.stderr) == (0, "")
+        calls = [span.name.removeprefix("chat ") for span in sink.spans if span.name.startswith("chat ")]
+        assert sorted(calls) == models() == ["early", *["late"] * (len(simulator.requests) - 1)]
+        assert len(export()["function_events"]) == (late == "in a function")
+
+
+PROVIDERS = {
+    "sampled": "TracerProvider()",
+    "not sampled": "TracerProvider(sampler=sampling.ALWAYS_OFF)",
+}
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_late_calls_on_the_provider_of_the_program(simulator: Simulator, provider: str) -> None:
+    """The file has the calls of exit functions that run after ours also where the spans are the program's."""
+    program = f"""
+from opentelemetry.sdk.trace import TracerProvider, sampling
+atexit.register(lambda: call("late"))
+observer.observe(tracer_provider={PROVIDERS[provider]})
+call("early")
+"""
     done, _ = run(simulator, program)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "late\n", "")
-    assert models() == (["early", "late"] if registered == "after" else ["early"])
+    assert (done.returncode, done.stderr) == (0, "")
+    assert models() == ["early", "late"]
+
+
+def test_late_calls_where_the_exit_writes_nothing(simulator: Simulator) -> None:
+    """AIOBS_ATEXIT=0 holds for them too: they are in the journal, for aiobs recover."""
+    run(simulator, "atexit.register(lambda: call('late'))\nobserver.observe()\ncall('early')", AIOBS_ATEXIT="0")
+    assert not FILE.exists()
+    recover()
+    assert models() == ["early", "late"]
 
 
 def test_a_locked_file_does_not_hold_the_exit_up(simulator: Simulator) -> None:

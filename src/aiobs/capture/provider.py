@@ -131,7 +131,8 @@ class Provider:
     ``name`` is what the session file calls it; ``packages`` are the names it is imported by. ``answer_of`` finds the
     answer in an exception that was raised after one had come (a length limit while parsing), or None. ``secrets_of``
     gives the credentials of a client and of a request's arguments, so that they can be scrubbed from what servers echo.
-    ``model_of`` finds the model in the arguments, for the name of the span.
+    ``model_of`` finds the model in the arguments, for the name of the span. ``request_id_header`` is the header that
+    tells the provider's id of a request, if one does.
     """
 
     name: str
@@ -145,6 +146,7 @@ class Provider:
     answer_of: Callable[[BaseException], Any]
     secrets_of: Callable[[Any, dict[str, Any]], tuple[str, ...]]
     model_of: Callable[[dict[str, Any]], Any] = methodcaller("get", "model")
+    request_id_header: str | None = None
     helpers: tuple[Helper, ...] = ()
     seams: tuple[Seam, ...] = ()
 

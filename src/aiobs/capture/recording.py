@@ -142,6 +142,7 @@ class Recording:
         "call",
         "client",
         "context",
+        "headers",
         "helper",
         "is_recorded",
         "operation",
@@ -184,6 +185,7 @@ class Recording:
         self.context = set_value(_ACTIVE, weakref.ref(self), trace.set_span_in_context(span, parent))
         self._given = kwargs
         self.sent: Any = None  # the HTTP request, as far as a seam of the SDK has shown it
+        self.headers: Any = None  # those of the HTTP response that counts, likewise
         self._open = [True]
         self.wants_content = self._asks_for_content()
         if self.wants_content:
@@ -237,7 +239,8 @@ class Recording:
 
     def _take_failure(self, error: BaseException, response: Response | None) -> None:
         if isinstance(error, Exception):
-            self.call.failure = typed(Failure, self._failure, error) or bare_failure(error)
+            self.call.failure = failure = typed(Failure, self._failure, error) or bare_failure(error)
+            self.call.request_id = failure.request_id
         else:
             self.call.cancelled = True
         if response is not None:
@@ -270,6 +273,8 @@ class Recording:
         if isinstance(response.native, str):  # no answer but a page, which may say anything
             response.native = guarded(self._without_secrets, response.native)
         self.call.response = response
+        if response.request_id is not None:
+            self.call.request_id = response.request_id
         self._adopt_failure(response)
 
     def _adopt_failure(self, response: Response) -> None:
@@ -328,6 +333,8 @@ class Recording:
         call, attributes = self.call, Attributes()
         if self.operation.has_jobs:
             guarded(jobs.follow, call, self.span)
+        if call.request_id is None and self.headers is not None:
+            guarded(self._look_for_request_id)
         content = guarded(self._content_to_export) if self.wants_content else None
         for hook in self.telemetry.hooks:
             guarded(_ask, hook, call)
@@ -354,6 +361,12 @@ class Recording:
         self._given, self.sent = {}, None  # the program's own objects: a stream that it keeps must not keep them
         if not is_told:
             call.request.kwargs = {}
+
+    def _look_for_request_id(self) -> None:
+        """The answer did not tell it (a stream, a body that was not ours to read); its header is dear to look up."""
+        found = self.headers.get(self.provider.request_id_header)
+        if type(found) is str and found:
+            self.call.request_id = found
 
     def _hand_to_helper(self, helper: HelperRecording) -> bool:
         """True if the helper's event will tell of this request."""

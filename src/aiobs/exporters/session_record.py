@@ -66,7 +66,7 @@ def call_event(call: Call, who: Identity) -> dict[str, Any]:
         "request": without_credentials(request),
         "response": response,
         "error": _error(call),
-        **({"error_details": _details(call.failure)} if call.failure else {}),
+        **({"error_details": _details(call.failure, call.request_id)} if call.failure else {}),
         **_times(call.started_ns, call.duration_ns),
         "callsite": callsite_record(call.callsite),
         **who._asdict(),
@@ -130,14 +130,14 @@ def _error(call: Call) -> str | None:
     return f"{failure.exception_type.rpartition('.')[2] or failure.type}: {scrub(failure.message)}"
 
 
-def _details(failure: Failure) -> dict[str, Any]:
+def _details(failure: Failure, request_id: str | None) -> dict[str, Any]:
     return {
         "type": failure.type,
         "code": failure.code,
         "message": scrub(failure.message),
         "retryable": failure.retryable,
         "status_code": failure.status_code,
-        "request_id": failure.request_id,
+        "request_id": request_id,
     }
 
 

@@ -73,8 +73,8 @@ def _redacted(key: str, value: Any) -> Any:
         if names_a_credential(key):
             return REDACTED
         return scrub(value) if "://" in value else value
-    if name in _HEADERS and isinstance(value, dict):
-        return dict.fromkeys(value, REDACTED)
+    if name in _HEADERS and isinstance(value, (dict, list)):
+        return dict.fromkeys(value, REDACTED) if isinstance(value, dict) else REDACTED
     if name in _SECRETS and isinstance(value, (list, tuple)):
         return [{**item, "value": REDACTED} if isinstance(item, dict) else REDACTED for item in value]
     return value if name in _SAID else _each(value)

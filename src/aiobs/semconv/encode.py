@@ -67,6 +67,8 @@ def _write_end(call: Call, attributes: Attributes) -> None:
         attributes[names.JOB_POLLS] = call.polls
     if call.job_duration_ns is not None:
         attributes[names.JOB_DURATION] = call.job_duration_ns / 1e9
+    if (told := call.request_id) is not None:
+        attributes[names.REQUEST_ID] = told if told.isascii() else clean_text(told)
     if call.failure is not None:
         _write_failure(call.failure, attributes)
     if call.callsite is not None:
@@ -194,13 +196,12 @@ def _write_response(call: Call, attributes: Attributes) -> None:
         _write_usage(response.usage, attributes)
 
 
-_identity = attrgetter("id", "model", "service_tier", "system_fingerprint", "request_id")
+_identity = attrgetter("id", "model", "service_tier", "system_fingerprint")
 _IDENTITY_NAMES = (
     names.RESPONSE_ID,
     names.RESPONSE_MODEL,
     names.SERVICE_TIER,
     names.SYSTEM_FINGERPRINT,
-    names.REQUEST_ID,
 )
 
 
@@ -244,8 +245,6 @@ def _write_failure(failure: Failure, attributes: Attributes) -> None:
     attributes[names.ERROR_RETRYABLE] = failure.retryable
     if failure.status_code is not None:
         attributes[names.HTTP_STATUS] = failure.status_code
-    if failure.request_id:
-        attributes[names.REQUEST_ID] = clean_text(failure.request_id)
 
 
 def exception_attributes(failure: Failure, *, described: bool) -> Attributes:

@@ -2,6 +2,7 @@
 
 tenacity calls ``_request_once`` for every attempt, of clients that were made before we were there too, whose
 ``before_sleep`` is fixed already. It returns what the provider answered with success, and raises anything else.
+None of its headers is an id of the request: the provider tells none.
 """
 
 from __future__ import annotations

@@ -31,6 +31,7 @@ PROVIDER = Provider(
     answer_of=answer_of,
     secrets_of=secrets_of,
     model_of=model_of,
+    request_id_header="x-request-id",
     operations=(
         Operation(
             name="chat",

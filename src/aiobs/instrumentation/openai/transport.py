@@ -1,4 +1,4 @@
-"""What the SDK's base clients tell about one request on its way: retries, HTTP status.
+"""What the SDK's base clients tell about one request on its way: retries, HTTP status, headers.
 
 ``_sleep_for_retry`` runs before each further attempt (until 1.50 or so it was ``_retry_request``),
 ``_process_response`` once for the answer that counts.
@@ -20,8 +20,8 @@ def note_retry(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...]
 
 
 def note_response(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Keep the status of the answer, and the request: a failure must not tell what it was authorised with."""
-    guarded(_keep_status, instance, kwargs)
+    """Keep status and headers of the answer, and the request: a failure must not tell what it was authorised with."""
+    guarded(_keep_answer, instance, kwargs)
     return wrapped(*args, **kwargs)
 
 
@@ -30,10 +30,11 @@ def _count_retry(client: Any) -> None:
         recording.call.attempts = max(1, recording.call.attempts) + 1
 
 
-def _keep_status(client: Any, kwargs: dict[str, Any]) -> None:
+def _keep_answer(client: Any, kwargs: dict[str, Any]) -> None:
     if (recording := active(client)) is not None:
-        response = kwargs.get("response")
+        response: Any = kwargs.get("response")
         status = getattr(response, "status_code", None)
         if type(status) is int:
             recording.call.status_code = status
-            recording.sent = getattr(response, "request", None)
+            recording.sent = response.request
+            recording.headers = response.headers
