@@ -15,6 +15,7 @@ from aiobs.diagnosis.versions import installed_version
 
 FEATURES = {
     "openai": ("openai", "1.40"),
+    "openai vectors without numpy": ("openai", "1.62"),
     "openai responses": ("openai", "1.66"),
     "openai arguments and ids of late 2024": ("openai", "1.66"),
     "openai service tiers of responses": ("openai", "1.75"),
@@ -32,14 +33,13 @@ FEATURES = {
     "gemini thoughts and modalities": ("google-genai", "1.8"),
     "gemini coroutine functions": ("google-genai", "1.11"),
     "gemini maps": ("google-genai", "1.14"),
-    "gemini MCP": ("google-genai", "1.16"),
     "gemini retries and HTTP status": ("google-genai", "1.21"),
     "gemini JSON schemas": ("google-genai", "1.21"),
     "gemini errors of answers that are no JSON": ("google-genai", "1.29"),
     "gemini errors that are lists": ("google-genai", "1.37"),
     "gemini clients as context managers": ("google-genai", "1.39"),
-    "gemini errors inside streams": ("google-genai", "1.50"),
     "gemini clients of httpx": ("google-genai", "1.46"),
+    "gemini errors inside streams": ("google-genai", "1.50"),
     "gemini thinking levels": ("google-genai", "1.51"),
     "gemini streamed arguments": ("google-genai", "1.51"),
     "gemini continuation": ("google-genai", "2.30"),
@@ -48,7 +48,7 @@ FEATURES = {
     "gemini requests of every recording": ("google-genai", "3.0"),
     "gemini past the socket": ("google-genai", "3.0"),
 }
-"""Feature → distribution, and the release that brought it; where releases of a minor version differ, the minor version after."""
+"""Feature → distribution, and the release that brought it, or the oldest of the matrix that has it."""
 
 FILES = {
     "tests/instrumentation/google_genai/": "gemini",

@@ -266,6 +266,7 @@ AIOHTTP_CONNECTION = _class("aiohttp.client_exceptions", "ClientConnectionError"
             _class("aiohttp.client_exceptions", "ServerTimeoutError", AIOHTTP_CONNECTION, TimeoutError)("slow"),
             "TIMEOUT",
         ),
+        (_class("requests.exceptions", "ChunkedEncodingError", OSError)("cut"), "CONNECTION"),
         (TimeoutError(), "TIMEOUT"),
         (ConnectionResetError("reset"), "CONNECTION"),
         (asyncio.CancelledError(), "CANCELLED"),
@@ -275,7 +276,7 @@ AIOHTTP_CONNECTION = _class("aiohttp.client_exceptions", "ClientConnectionError"
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_errors_of_other_transports(error: BaseException, code: str) -> None:
-    """aiohttp's, which async clients use where it is installed (its classes by name, it is not a dependency here)."""
+    """aiohttp's, which async clients use where it is installed, and those of requests, which google-genai 1.5 uses."""
     assert summarize(error).code == code
 
 

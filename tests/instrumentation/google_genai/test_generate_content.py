@@ -154,7 +154,12 @@ def test_a_call_over_vertex(simulator: Simulator, instrumented: InMemoryTelemetr
     call(simulator.vertex(), model="gemini-2.5-flash", contents="What is an API?", config=SNAKE)
     is_stream = call in (streamed, streamed_async)
     stream = {"gen_ai.request.stream": True} if is_stream else {}
-    assert attributes_of(instrumented.span()) == {**EXPECTED, "gen_ai.provider.name": "gcp.vertex_ai", **stream}
+    assert attributes_of(instrumented.span()) == {
+        **EXPECTED,
+        "gen_ai.response.id": "simulated000001",
+        "gen_ai.provider.name": "gcp.vertex_ai",
+        **stream,
+    }
 
 
 @pytest.mark.parametrize(
