@@ -191,7 +191,7 @@ def _nobody_listens(simulator: Simulator) -> Any:
 
 def _too_slow(simulator: Simulator) -> Any:
     simulator.fault(silence=5)
-    return simulator.gemini(http_options={"timeout": 100})
+    return simulator.gemini(http_options={"timeout": 1000})
 
 
 def _hung_up(simulator: Simulator) -> Any:
