@@ -28,7 +28,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         place = item.nodeid.removeprefix("/")
         for feature in (feature for beginning, feature in FILES.items() if place.startswith(beginning)):
             item.add_marker(needs(feature))
-        if not has("gemini aio as a context manager"):  # google-genai 1.5 leaves its async connections to the collector
+        if not has(
+            "gemini clients as context managers"
+        ):  # google-genai 1.5 leaves its async connections to the collector
             item.add_marker(pytest.mark.filterwarnings("ignore::ResourceWarning"))
 
 

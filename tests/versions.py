@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -15,22 +15,40 @@ from aiobs.diagnosis.versions import installed_version
 
 FEATURES = {
     "openai": ("openai", "1.40"),
+    "openai vectors without numpy": ("openai", "1.62"),
     "openai responses": ("openai", "1.66"),
     "openai arguments and ids of late 2024": ("openai", "1.66"),
+    "openai service tiers of responses": ("openai", "1.75"),
+    "openai responses in the background": ("openai", "1.80"),
+    "openai prompt templates": ("openai", "1.87"),
+    "openai conversations": ("openai", "1.101"),
     "openai errors with their completion": ("openai", "1.66"),
     "openai chat.completions.parse": ("openai", "1.92"),
     "openai omit": ("openai", "1.109"),
     "openai requests of every recording": ("openai", "3.0"),
     "openai errors of broken streams": ("openai", "3.0"),
     "gemini": ("google-genai", "1.5"),
-    "gemini aio as a context manager": ("google-genai", "1.50"),
+    "gemini ids of answers": ("google-genai", "1.7"),
+    "gemini sync calls over httpx": ("google-genai", "1.7"),
+    "gemini thoughts and modalities": ("google-genai", "1.8"),
+    "gemini coroutine functions": ("google-genai", "1.11"),
+    "gemini maps": ("google-genai", "1.14"),
+    "gemini retries and HTTP status": ("google-genai", "1.21"),
+    "gemini JSON schemas": ("google-genai", "1.21"),
+    "gemini errors of answers that are no JSON": ("google-genai", "1.29"),
+    "gemini errors that are lists": ("google-genai", "1.37"),
+    "gemini clients as context managers": ("google-genai", "1.39"),
+    "gemini clients of httpx": ("google-genai", "1.46"),
+    "gemini errors inside streams": ("google-genai", "1.50"),
+    "gemini thinking levels": ("google-genai", "1.51"),
+    "gemini streamed arguments": ("google-genai", "1.51"),
+    "gemini continuation": ("google-genai", "2.30"),
     "gemini errors of async streams": ("google-genai", "1.50"),
-    "gemini thoughts and modalities": ("google-genai", "1.50"),
     "gemini usage of embeddings": ("google-genai", "3.0"),
     "gemini requests of every recording": ("google-genai", "3.0"),
     "gemini past the socket": ("google-genai", "3.0"),
 }
-"""Feature → distribution, and the oldest release of the matrix that has it."""
+"""Feature → distribution, and the release that brought it, or the oldest of the matrix that has it."""
 
 FILES = {
     "tests/instrumentation/google_genai/": "gemini",
@@ -80,8 +98,18 @@ async def aio_of(client: Any) -> AsyncIterator[Any]:
     try:
         yield client.aio
     finally:
-        if has("gemini aio as a context manager"):
+        if has("gemini clients as context managers"):
             await client.aio.aclose()
+
+
+@contextmanager
+def closing(client: Any) -> Iterator[Any]:
+    """A Google client, closed afterwards; the oldest ones keep nothing open."""
+    try:
+        yield client
+    finally:
+        if has("gemini clients as context managers"):
+            client.close()
 
 
 def _reason(feature: str) -> str:

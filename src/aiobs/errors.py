@@ -113,6 +113,7 @@ _BY_CLASS = {
     "ClientPayloadError": "CONNECTION",
     "UnknownApiResponseError": "PROVIDER_ERROR",
     "ConnectionError": "CONNECTION",
+    "ChunkedEncodingError": "CONNECTION",  # of requests, which google-genai 1.5 asks with
     "BudgetExceeded": "BUDGET_EXCEEDED",
     "CircuitBreakerOpenError": "CIRCUIT_OPEN",
     "CancelledError": "CANCELLED",

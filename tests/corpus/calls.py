@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pkgutil
 import re
 import warnings
 from collections.abc import AsyncIterator, Iterator
@@ -13,6 +14,13 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from tests.corpus.recordings import Recorded
+
+OPENAI_METHODS = {
+    "chat": "openai.resources.chat.completions:Completions.create",
+    "responses": "openai.resources.responses:Responses.create",
+    "embeddings": "openai.resources.embeddings:Embeddings.create",
+}
+"""Where the methods are; not every release has all of them."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +77,7 @@ def _openai_arguments(body: dict[str, Any], path: tuple[str, ...]) -> dict[str, 
 
 
 def _openai_keywords(path: tuple[str, ...]) -> frozenset[str]:
-    from openai.resources.chat.completions import Completions
-    from openai.resources.embeddings import Embeddings
-    from openai.resources.responses import Responses
-
-    methods = {"chat": Completions.create, "responses": Responses.create, "embeddings": Embeddings.create}
-    return frozenset(inspect.signature(methods[path[0]]).parameters)
+    return frozenset(inspect.signature(pkgutil.resolve_name(OPENAI_METHODS[path[0]])).parameters)
 
 
 def _model(exchange: Recorded) -> str:

@@ -19,6 +19,7 @@ from tests.contract.drivers import DRIVERS, Driver
 from tests.contract.programs import Stage, to_the_end
 from tests.differential.engine import Bench
 from tests.differential.looks import look
+from tests.versions import aio_of
 
 GENERATE = [driver for driver in DRIVERS if driver.of.name in ("gemini", "vertex")]
 ASK = "What is the weather in Rome?"
@@ -126,7 +127,7 @@ def test_functions_on_the_async_client(bench: Bench, function: Callable[..., Any
 
     async def run(stage: Stage) -> None:
         _called.clear()
-        async with bench.simulator.gemini().aio as client:
+        async with aio_of(bench.simulator.gemini()) as client:
             stage.take(await client.models.generate_content(model="m", contents=ASK, config={"tools": [function]}))
             async for chunk in await client.models.generate_content_stream(
                 model="m", contents=ASK, config={"tools": [function]}

@@ -19,6 +19,7 @@ from aiobs.testing import Answer, Fault, InMemoryTelemetry, Simulator
 from tests.contract.outcome import shown
 from tests.contract.programs import Stage
 from tests.differential.engine import Bench
+from tests.versions import aio_of
 
 ASK: Any = [{"role": "user", "content": "What is an API?"}]
 KEY = "sk-very-secret-key-0123456789"
@@ -180,7 +181,7 @@ async def test_ids_of_function_calls_are_kept(
     client = simulator.gemini()
     config: Any = {"tools": [weather]}
     if is_async:
-        async with client.aio as aio:
+        async with aio_of(client) as aio:
             await aio.models.generate_content(model="m", contents="x", config=config)
     else:
         client.models.generate_content(model="m", contents="x", config=config)

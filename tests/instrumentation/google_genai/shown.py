@@ -3,19 +3,50 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import pytest
 from google import genai
+from google.genai import errors
 from opentelemetry.sdk.trace import ReadableSpan
 
 from aiobs import observer
 from aiobs.testing import InMemoryTelemetry
+from tests.versions import has, needs
 
 SDK = tuple(map(int, genai.__version__.split(".")[:2]))
 """Major and minor version of the SDK that is installed."""
 
 _MOVING = ("code.", "server.port", "gen_ai.response.time_to_first_chunk", "aiobs.session.id", "session.", "label.")
+
+
+_SINCE = {
+    "aiobs.http.status_code": "gemini retries and HTTP status",
+    "gen_ai.response.id": "gemini ids of answers",
+    "gen_ai.request.reasoning.level": "gemini thinking levels",
+}
+"""What not every release tells, and what must be there for it."""
+
+
+def told(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Of the attributes that a span should have, those that this release tells."""
+    return {key: value for key, value in attributes.items() if key not in _SINCE or has(_SINCE[key])}
+
+
+def refused(*ways: Callable[..., Any]) -> pytest.MarkDecorator:
+    """Ways of calling that are refused; not every release reads what a refusal of an async stream says."""
+    unread = needs("gemini errors of async streams")
+    return pytest.mark.parametrize(
+        "call", [pytest.param(way, marks=unread if "streamed_async" in way.__name__ else ()) for way in ways]
+    )
+
+
+def raises_inside_a_stream() -> AbstractContextManager[Any]:
+    """What an error that comes as a chunk is: an exception, and an empty chunk to old releases."""
+    return pytest.raises(errors.ServerError) if has("gemini errors inside streams") else nullcontext()
 
 
 def attributes_of(span: ReadableSpan) -> dict[str, Any]:

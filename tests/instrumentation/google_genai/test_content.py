@@ -1,6 +1,7 @@
-"""Content of generate_content: every kind of part in its neutral shape, and where it goes and never goes."""
+"""Content of generate_content: every kind of part in its neutral shape, and where it goes and never goes.
 
-from __future__ import annotations
+Annotations are not postponed here: old SDKs cannot read those of functions that are tools.
+"""
 
 import base64
 import hashlib
@@ -15,7 +16,8 @@ from google.genai import errors, types
 
 from aiobs import Instrumentor, observer
 from aiobs.testing import Answer, InMemoryTelemetry, Simulator
-from tests.instrumentation.google_genai.shown import content_of, everything, file_events
+from tests.instrumentation.google_genai.shown import content_of, everything, file_events, raises_inside_a_stream
+from tests.versions import needs
 
 NEEDLE = "NEEDLE-in-the-prompt"
 KEY = "AIzaNEEDLE-credential-1234567890"
@@ -32,7 +34,7 @@ IMAGE = {
 PDF = {"type": "uri", "modality": "document", "mime_type": "application/pdf", "uri": "gs://bucket/a.pdf"}
 
 
-def look(at: str, times: int = 1) -> str:
+def look(at: str) -> str:
     """Look at it."""
     raise AssertionError("the model never asks for it")
 
@@ -230,6 +232,7 @@ def test_what_came_back(
     assert len(event.attributes["gen_ai.output.messages"]) == len(expected)
 
 
+@needs("gemini streamed arguments")
 def test_function_arguments_that_are_streamed(simulator: Simulator, open_gate: InMemoryTelemetry) -> None:
     """A call whose arguments come in pieces is one call, with its pieces in their order."""
     pieces: list[dict[str, Any]] = [
@@ -274,7 +277,7 @@ def calls_of_every_kind(simulator: Simulator) -> None:
     with pytest.raises(errors.ClientError):
         client.models.generate_content(**options, config=config)
     simulator.fault(error_after=1, message=f"{NEEDLE} {KEY}")
-    with pytest.raises(errors.ServerError):
+    with raises_inside_a_stream():
         list(client.models.generate_content_stream(**options, config=config))
 
 
@@ -335,6 +338,12 @@ SECRETIVE: dict[str, Any] = {
 }
 
 
+def is_known(tool: Any) -> bool:
+    """The SDK has this tool; a request with another one is refused before it is one."""
+    return next(iter(tool)) in {*types.Tool.model_fields, *(field.alias for field in types.Tool.model_fields.values())}
+
+
+@needs("gemini maps")
 @pytest.mark.parametrize("client", ["gemini", "vertex"])
 def test_credentials_in_a_config(simulator: Simulator, signals: InMemoryTelemetry, client: str) -> None:
     """Those of tools and of the connection are neither on a signal nor in the file, sent or refused."""
@@ -345,5 +354,5 @@ def test_credentials_in_a_config(simulator: Simulator, signals: InMemoryTelemetr
             getattr(simulator, client)().models.generate_content(
                 model="m", contents="q", config={**SECRETIVE, "tools": [tool]}
             )
-    assert len(signals.spans) == 3
+    assert len(signals.spans) == sum(map(is_known, SECRETIVE["tools"])) >= 2
     assert KEY not in everything(signals) + json.dumps(file_events())

@@ -13,9 +13,10 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from aiobs import observer
 from aiobs.testing import InMemoryTelemetry, Simulator
-from tests.instrumentation.google_genai.shown import SDK, attributes_of, file_events, tree_of
+from tests.instrumentation.google_genai.shown import attributes_of, file_events, tree_of
+from tests.versions import aio_of, needs
 
-pytestmark = pytest.mark.skipif(SDK < (2, 30), reason="SDKs before do not continue answers")
+pytestmark = needs("gemini continuation")
 
 HELPER = "automatic_continuation m"
 REQUEST = "generate_content m"
@@ -32,7 +33,7 @@ def streamed(client: Any, **config: Any) -> str:
 
 def whole_async(client: Any, **config: Any) -> str:
     async def call() -> str:
-        async with client.aio as entered:
+        async with aio_of(client) as entered:
             return str((await entered.models.generate_content(model="m", contents="q", config=config or None)).text)
 
     return asyncio.run(call())
@@ -40,7 +41,7 @@ def whole_async(client: Any, **config: Any) -> str:
 
 def streamed_async(client: Any, **config: Any) -> str:
     async def call() -> str:
-        async with client.aio as entered:
+        async with aio_of(client) as entered:
             stream = await entered.models.generate_content_stream(model="m", contents="q", config=config or None)
             return "".join([chunk.text or "" async for chunk in stream])
 

@@ -11,9 +11,9 @@ from opentelemetry.trace import SpanKind
 
 from aiobs import Instrumentor, observer
 from aiobs.testing import InMemoryTelemetry, Simulator
-from tests.instrumentation.google_genai.shown import SDK, attributes_of, everything, file_events
+from tests.instrumentation.google_genai.shown import attributes_of, everything, file_events, told
+from tests.versions import aio_of, needs
 
-SINCE_3 = pytest.mark.skipif(SDK < (3, 0), reason="SDKs before drop the usage of the Developer API")
 TEXTS = ["NEEDLE one", "NEEDLE two"]
 
 
@@ -22,25 +22,27 @@ def embed(client: Any, is_async: bool, **arguments: Any) -> Any:
         return client.models.embed_content(**arguments)
 
     async def call() -> Any:
-        async with client.aio as entered:
+        async with aio_of(client) as entered:
             return await entered.models.embed_content(**arguments)
 
     return asyncio.run(call())
 
 
 def expected(provider: str, model: str, **more: Any) -> dict[str, Any]:
-    return {
-        "gen_ai.operation.name": "embeddings",
-        "gen_ai.provider.name": provider,
-        "gen_ai.request.model": model,
-        "server.address": "127.0.0.1",
-        "aiobs.api.name": "models.embed_content",
-        "aiobs.http.status_code": 200,
-        **more,
-    }
+    return told(
+        {
+            "gen_ai.operation.name": "embeddings",
+            "gen_ai.provider.name": provider,
+            "gen_ai.request.model": model,
+            "server.address": "127.0.0.1",
+            "aiobs.api.name": "models.embed_content",
+            "aiobs.http.status_code": 200,
+            **more,
+        }
+    )
 
 
-@SINCE_3
+@needs("gemini usage of embeddings")
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 @pytest.mark.parametrize(
     "config",
@@ -73,7 +75,7 @@ def test_over_vertex(simulator: Simulator, instrumented: InMemoryTelemetry, is_a
     )
 
 
-@SINCE_3
+@needs("gemini usage of embeddings")
 @pytest.mark.parametrize(
     ("usage", "tokens"),
     [({"promptTokenCount": None}, None), ({"promptTokenCount": 0}, 0), ({"promptTokenCount": -3}, None)],
@@ -97,7 +99,7 @@ def test_no_texts_and_no_vectors_on_signals(simulator: Simulator, signals: InMem
     assert not [value for value in answer.embeddings[0].values if value and str(value) in shown]
 
 
-@SINCE_3
+@needs("gemini usage of embeddings")
 @pytest.mark.parametrize("captures", [False, True], ids=["sizes", "vectors"])
 def test_the_event_of_the_session_file(simulator: Simulator, captures: bool) -> None:
     """Texts and config as passed; how many vectors of what length, and the vectors themselves only on request."""

@@ -12,6 +12,7 @@ from opentelemetry.trace import StatusCode
 from aiobs import Instrumentor
 from aiobs.testing import InMemoryTelemetry, Simulator
 from tests.instrumentation.google_genai.shown import attributes_of, everything, tree_of
+from tests.versions import aio_of
 
 pytest.importorskip("mcp", reason="not in the environments of old SDKs")
 
@@ -53,7 +54,7 @@ def ask(simulator: Simulator, call: Callable[..., Any], *cities: str) -> None:
 
     async def program() -> None:
         server = Server("weather", on_list_tools=_list_tools, on_call_tool=_call_tool)
-        async with Client(server) as protocol, simulator.gemini().aio as client:
+        async with Client(server) as protocol, aio_of(simulator.gemini()) as client:
             await call(client, {"tools": [protocol.session]})
 
     simulator.reply(tool_calls=[("weather", {"city": city}) for city in cities])

@@ -12,6 +12,7 @@ import pytest
 
 from aiobs.testing import Answer, Fault, InMemoryTelemetry, Simulator
 from tests.instrumentation.openai.reading import attributes_of
+from tests.versions import needs
 
 ASK = [{"role": "user", "content": "x"}]
 SEEN = ("aiobs.retry.", "aiobs.http.", "error.type")
@@ -29,7 +30,10 @@ def fail(simulator: Simulator, *statuses: int) -> None:
         simulator.fail(status, headers={"retry-after-ms": "1"})
 
 
-@pytest.fixture(params=CALLS)
+CASES = {name: pytest.param(name, marks=needs("openai responses") if name == "responses" else ()) for name in CALLS}
+
+
+@pytest.fixture(params=CASES.values())
 def call(request: pytest.FixtureRequest) -> tuple[Callable[[Any], Any], dict[str, Any]]:
     """Where the method is, and its arguments."""
     place, arguments = CALLS[request.param]
@@ -60,7 +64,7 @@ async def test_retried_and_answered(simulator: Simulator, instrumented, call, fa
 
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
-@pytest.mark.parametrize("name", ["chat", "responses"])
+@pytest.mark.parametrize("name", [CASES["chat"], CASES["responses"]])
 async def test_a_stream_that_was_retried(simulator: Simulator, instrumented, name: str, is_async: bool) -> None:
     """What came before the stream opened is on its span; the time to the first chunk has the wait in it."""
     place, arguments = CALLS[name]
@@ -96,7 +100,7 @@ async def test_retries_that_were_not_enough(simulator: Simulator, instrumented, 
 def test_a_connection_that_was_lost(simulator: Simulator, instrumented: InMemoryTelemetry) -> None:
     """An attempt without any answer is an attempt."""
     simulator.fault(hang_up=True)
-    simulator.openai(max_retries=1).responses.create(model="m", input="x")
+    simulator.openai(max_retries=1).chat.completions.create(model="m", messages=ASK)
     assert attributes_of(instrumented.span(), *SEEN) == {"aiobs.retry.count": 1, "aiobs.http.status_code": 200}
 
 
@@ -125,7 +129,7 @@ def test_threads_do_not_mix(simulator: Simulator, instrumented: InMemoryTelemetr
     scripted(simulator)
     clients = [simulator.openai(max_retries=4)] * 4 if shared else [simulator.openai(max_retries=4) for _ in range(4)]
     threads = [
-        threading.Thread(target=client.responses.create, kwargs={"model": f"m{number}", "input": "x"})
+        threading.Thread(target=client.chat.completions.create, kwargs={"model": f"m{number}", "messages": ASK})
         for number, client in enumerate(clients)
     ]
     for thread in threads:
@@ -135,6 +139,7 @@ def test_threads_do_not_mix(simulator: Simulator, instrumented: InMemoryTelemetr
     assert counted(instrumented) == {"m0": 0, "m1": 1, "m2": 2, "m3": 3}
 
 
+@needs("openai responses")
 async def test_tasks_do_not_mix(simulator: Simulator, instrumented: InMemoryTelemetry) -> None:
     """The same for tasks on one loop, chat and responses at once."""
     scripted(simulator)
@@ -164,7 +169,7 @@ def test_a_call_inside_a_hook_of_the_client_counts_for_itself(simulator: Simulat
             simulator.reply("x")
 
     http_client = openai.DefaultHttpxClient(event_hooks={"request": [hook]})
-    simulator.openai(max_retries=2, http_client=http_client).responses.create(model="outer", input="x")
+    simulator.openai(max_retries=2, http_client=http_client).chat.completions.create(model="outer", messages=ASK)
     assert {span.name: attributes_of(span, *SEEN) for span in instrumented.spans} == {
         "embeddings inner": {"aiobs.retry.count": 1, "aiobs.http.status_code": 200},
         "chat outer": {"aiobs.http.status_code": 200},
