@@ -20,6 +20,8 @@ FEATURES = {
     "openai errors with their completion": ("openai", "1.66"),
     "openai chat.completions.parse": ("openai", "1.92"),
     "openai omit": ("openai", "1.109"),
+    "openai streams of stored responses": ("openai", "1.109"),
+    "openai responses.cancel": ("openai", "1.109"),
     "openai requests of every recording": ("openai", "3.0"),
     "openai errors of broken streams": ("openai", "3.0"),
     "gemini": ("google-genai", "1.5"),

@@ -12,6 +12,7 @@ from aiobs.testing import (
     openai_embeddings,
     openai_responses,
     openai_responses_stored,
+    openai_stored,
 )
 from aiobs.testing.script import Fault, Request
 from aiobs.testing.wire import Wire
@@ -73,6 +74,7 @@ WIRE = Wire(
     routes=(
         (_CHAT, openai_chat.reply),
         (_EMBEDDINGS, openai_embeddings.reply),
+        *openai_stored.ROUTES,
         (re.compile(f"POST {_RESPONSES}"), openai_responses.create),
         (re.compile(f"GET {_RESPONSES}/[^/]+"), openai_responses_stored.retrieve),
         (re.compile(f"POST {_RESPONSES}/[^/]+/cancel"), openai_responses_stored.cancel),

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from aiobs.call import Call, Choice, Message, Part, Prompt, Request, Response
 from aiobs.capture.provider import Method, Operation
-from aiobs.instrumentation.fields import get, items, text, unread
+from aiobs.instrumentation.fields import get, items, text
 from aiobs.instrumentation.openai import chat
-from aiobs.instrumentation.openai.requests import as_sent
+from aiobs.instrumentation.openai.requests import as_sent, request_record
 
 if TYPE_CHECKING:
     from openai.types import Completion
@@ -27,7 +27,6 @@ _PARAMETERS = {
     "n": "choice_count",
 }
 _CONFIG = ("best_of", "echo", "logprobs")
-_FILE_FIELDS = ("model", "prompt", "suffix", "temperature", "max_tokens")
 
 
 def read_request(kwargs: dict[str, Any]) -> Request:
@@ -92,15 +91,7 @@ def _fold_choices(choices: dict[int, Choice], source: Any, *, wants_content: boo
 
 def session_request(call: Call) -> dict[str, Any]:
     """``model, prompt, suffix, temperature, max_tokens, other``: the request as it was passed."""
-    given = call.request.kwargs
-    prompt = given.get("prompt")
-    readable = prompt is None or isinstance(prompt, (str, list, tuple))
-    return {
-        **{key: given.get(key) for key in _FILE_FIELDS},
-        "model": call.request.model,
-        "prompt": prompt if readable else unread(prompt),
-        "other": {key: value for key, value in given.items() if key not in _FILE_FIELDS},
-    }
+    return request_record(call, "prompt", "suffix", "temperature", "max_tokens")
 
 
 _MODULE = "openai.resources.completions"
