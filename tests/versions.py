@@ -22,6 +22,7 @@ FEATURES = {
     "openai omit": ("openai", "1.109"),
     "openai streams of stored responses": ("openai", "1.109"),
     "openai responses.cancel": ("openai", "1.109"),
+    "openai responses.compact": ("openai", "2.54"),
     "openai requests of every recording": ("openai", "3.0"),
     "openai errors of broken streams": ("openai", "3.0"),
     "gemini": ("google-genai", "1.5"),
