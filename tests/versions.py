@@ -16,6 +16,7 @@ from aiobs.diagnosis.versions import installed_version
 FEATURES = {
     "openai": ("openai", "1.40"),
     "openai responses": ("openai", "1.66"),
+    "openai stored completions": ("openai", "1.66"),
     "openai arguments and ids of late 2024": ("openai", "1.66"),
     "openai errors with their completion": ("openai", "1.66"),
     "openai chat.completions.parse": ("openai", "1.92"),

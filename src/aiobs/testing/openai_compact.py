@@ -1,6 +1,6 @@
-"""OpenAI's way to make a conversation short, and to count its tokens; and the responses below ``beta``, which are alike.
+"""OpenAI's way to make a conversation short, and to count its tokens.
 
-Of ``Answer``, ``usage`` and ``fields`` mean something to the first two.
+Of ``Answer``, ``usage`` and ``fields`` mean something here.
 """
 
 from __future__ import annotations

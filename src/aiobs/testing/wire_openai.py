@@ -8,6 +8,7 @@ from typing import Any
 
 from aiobs.testing import (
     openai_chat,
+    openai_chat_stored,
     openai_compact,
     openai_completions,
     openai_embeddings,
@@ -80,6 +81,7 @@ WIRE = Wire(
         (re.compile(f"GET {_RESPONSES}/[^/]+"), openai_responses_stored.retrieve),
         (re.compile(f"POST {_RESPONSES}/[^/]+/cancel"), openai_responses_stored.cancel),
         (re.compile(f"DELETE {_RESPONSES}/[^/]+"), openai_responses_stored.delete),
+        *openai_chat_stored.ROUTES,
         *openai_completions.ROUTES,
         *openai_compact.ROUTES,
     ),

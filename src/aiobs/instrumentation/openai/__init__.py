@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from aiobs.capture.provider import Method, Operation, Provider, Seam
 from aiobs.errors import summarize
-from aiobs.instrumentation.openai import beta, chat, compact, completions, embeddings, items, responses, stored
+from aiobs.instrumentation.openai import (
+    beta,
+    chat,
+    chat_stored,
+    compact,
+    completions,
+    embeddings,
+    items,
+    responses,
+    stored,
+)
 from aiobs.instrumentation.openai.client import client_of, secrets_of, server_of
 from aiobs.instrumentation.openai.messages import read_prompt
 from aiobs.instrumentation.openai.requests import model_of
@@ -87,6 +97,7 @@ PROVIDER = Provider(
         *stored.OPERATIONS,
         *compact.OPERATIONS,
         *beta.OPERATIONS,
+        *chat_stored.OPERATIONS,
     ),
     seams=(
         Seam(
