@@ -10,8 +10,11 @@ from aiobs.instrumentation.openai import (
     chat_stored,
     compact,
     completions,
+    conversations,
+    decisions,
     embeddings,
     items,
+    moderations,
     responses,
     stored,
 )
@@ -98,6 +101,9 @@ PROVIDER = Provider(
         *compact.OPERATIONS,
         *beta.OPERATIONS,
         *chat_stored.OPERATIONS,
+        *moderations.OPERATIONS,
+        *decisions.OPERATIONS,
+        *conversations.OPERATIONS,
     ),
     seams=(
         Seam(

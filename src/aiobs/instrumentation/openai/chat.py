@@ -82,7 +82,7 @@ def read_response(result: ChatCompletion | Any) -> Response:
         service_tier=text(fields.get("service_tier")),
         system_fingerprint=text(fields.get("system_fingerprint")),
         request_id=text(getattr(result, "_request_id", None)),
-        failure=None if choices else _error_in_answer(fields.get("error")),
+        failure=None if choices else error_in_answer(fields.get("error")),
         native=result,
     )
 
@@ -95,7 +95,7 @@ def read_identity(response: Response, source: Any) -> None:
             setattr(response, name, value)
 
 
-def _error_in_answer(error: Any) -> Failure | None:
+def error_in_answer(error: Any) -> Failure | None:
     """Some compatible servers answer 200 with an error in the body."""
     return None if error is None else answered_error(get(error, "code"), get(error, "message"))
 
