@@ -233,7 +233,8 @@ class Response:
     the provider answered 200 with an error in it. ``native`` is the SDK's own object; of a stream, whatever its
     ``fold_chunk`` keeps. ``continues``: the SDK will ask for the rest of this answer by another request. ``compacted``:
     the provider has shortened the conversation. ``job``: what was asked for is not here yet, or was asked after;
-    ``status`` is the provider's word for how far a stored response is.
+    ``status`` is the provider's word for how far a stored response is. ``token_count``: how many tokens something would
+    take, which nobody has spent; ``flagged``: a moderation found something; ``listed``: how many things a page has.
     """
 
     id: str | None = None
@@ -252,6 +253,9 @@ class Response:
     wants_content: bool = True
     status: str | None = None
     job: Job | None = None
+    token_count: int | None = None
+    flagged: bool | None = None
+    listed: int | None = None
 
 
 @dataclass(slots=True)

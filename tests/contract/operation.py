@@ -76,9 +76,24 @@ class Operation:
         return (2 if self.is_inference else 0) if self.needles is None else self.needles
 
     @property
+    def model(self) -> str | None:
+        """The model that is asked for, if one is."""
+        return self.arguments.get("model")
+
+    @property
+    def has_content(self) -> bool:
+        """The session file has something that was said or asked."""
+        return self.prompt is not None or self.said is not None
+
+    @property
+    def is_streamed_by_name(self) -> bool:
+        """The conventions know that it can be streamed."""
+        return self.operation != "fetch_response"
+
+    @property
     def named_after(self) -> str | None:
         """What follows the operation in the name of the span."""
-        return self.target or self.arguments.get("model")
+        return self.target or self.model
 
     @property
     def duration(self) -> str:
@@ -106,6 +121,11 @@ class Driver:
     def begins_with_reading(self) -> bool:
         """The SDK makes the request when its generator is first read."""
         return self.streams and not self.is_async and self.of.sdk.name == "gemini"
+
+    @property
+    def says_stream(self) -> bool:
+        """Its span says that it was streamed."""
+        return self.streams and self.of.is_streamed_by_name
 
     @property
     def span_name(self) -> str:

@@ -33,14 +33,15 @@ class Method:
     name of a function.
 
     ``is_lazy``: a generator function, or a coroutine function that gives an async generator: the method does nothing
-    before that is read. ``requires`` are the parameters the readers rely on: a method without them is reported as
-    changed.
+    before that is read. ``is_paged``: an async method that gives an awaitable, which can be iterated too, and makes its
+    request then. ``requires`` are the parameters the readers rely on: a method without them is reported as changed.
     """
 
     module: str
     qualname: str
     is_async: bool = False
     is_lazy: bool = False
+    is_paged: bool = False
     requires: tuple[str, ...] = ()
 
 
@@ -85,7 +86,8 @@ class Operation:
     ``session_request`` and ``session_response`` are the shapes of the session file; without them it gets the arguments
     and what every answer has. ``positional`` are the parameters that may be passed by position, in order.
     ``named_after`` finds what the span is named after where that is not the model. ``has_jobs``: an answer can say that
-    the work goes on (``Response.job``), or a request ask how far it is (``Request.job``).
+    the work goes on (``Response.job``), or a request ask how far it is (``Request.job``). ``read_recalled``
+    reads from an answer what it repeats of the request that it once answered, in place of ``read_prompt``.
     """
 
     name: str
@@ -102,6 +104,7 @@ class Operation:
     positional: tuple[str, ...] = ()
     named_after: Callable[[dict[str, Any]], Any] | None = None
     has_jobs: bool = False
+    read_recalled: Callable[[Any], Prompt] | None = None
 
     def named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """The arguments by name, however they were passed."""

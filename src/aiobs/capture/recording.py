@@ -379,8 +379,15 @@ class Recording:
         telemetry = self.telemetry
         if not (self.is_recorded and (telemetry.content_on_spans or telemetry.content_on_events)):
             return None
-        prompt = typed(Prompt, self.operation.read_prompt, self.call.request.kwargs) or Prompt([])
-        return content_of(prompt, self._choices(), telemetry.limits)
+        return content_of(self._prompt(), self._choices(), telemetry.limits)
+
+    def _prompt(self) -> Prompt:
+        recalled, response = self.operation.read_recalled, self.call.response
+        if recalled is None:
+            found = typed(Prompt, self.operation.read_prompt, self.call.request.kwargs)
+        else:
+            found = typed(Prompt, recalled, response.native) if response is not None else None
+        return found or Prompt([])
 
     def _choices(self) -> list[Choice]:
         response = self.call.response

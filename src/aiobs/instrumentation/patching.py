@@ -15,7 +15,15 @@ from typing import Any
 
 import wrapt
 
-from aiobs.capture.drivers import call_async, call_lazily, call_sync, help_async, help_lazily, help_sync
+from aiobs.capture.drivers import (
+    call_async,
+    call_lazily,
+    call_paged,
+    call_sync,
+    help_async,
+    help_lazily,
+    help_sync,
+)
 from aiobs.capture.provider import Drive, Helper, Method, Operation, Provider, Seam
 from aiobs.guard import guarded
 
@@ -111,7 +119,7 @@ def patches_of(provider: Provider) -> tuple[Patch, ...]:
 
 def _recorder(provider: Provider, operation: Operation, method: Method) -> Drive:
     if method.is_async:
-        return partial(call_async, provider, operation)
+        return partial(call_paged if method.is_paged else call_async, provider, operation)
     return partial(call_lazily if method.is_lazy else call_sync, provider, operation)
 
 

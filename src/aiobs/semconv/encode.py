@@ -162,10 +162,14 @@ def _write_request(call: Call, attributes: Attributes) -> None:
     for name, given in call.request.config.items():
         if (value := _plain(given)) is not None:
             attributes[f"{names.REQUEST_CONFIG}.{name}"] = value
-    if call.request.stream:
+    if call.request.stream and call.operation != _UNSTREAMED:
         attributes[names.REQUEST_STREAM] = True
-    if call.first_chunk_ns is not None:
-        attributes[names.TIME_TO_FIRST_CHUNK] = call.first_chunk_ns / 1e9
+        if call.first_chunk_ns is not None:
+            attributes[names.TIME_TO_FIRST_CHUNK] = call.first_chunk_ns / 1e9
+
+
+_UNSTREAMED = "fetch_response"
+"""The conventions know no streams of a stored response, though it can be read as one."""
 
 
 def _plain(value: Any) -> AttributeValue | None:
@@ -192,6 +196,9 @@ def _write_response(call: Call, attributes: Attributes) -> None:
         attributes[names.COMPACTED] = True
     if response.status is not None:
         attributes[names.RESPONSE_STATUS] = clean_text(response.status)
+    for key, found in zip(_FOUND_NAMES, _found(response)):  # noqa: B905  # as many, side by side; a keyword costs
+        if found is not None:
+            attributes[key] = found
     if response.usage is not None:
         _write_usage(response.usage, attributes)
 
@@ -203,6 +210,10 @@ _IDENTITY_NAMES = (
     names.SERVICE_TIER,
     names.SYSTEM_FINGERPRINT,
 )
+
+
+_found = attrgetter("token_count", "flagged", "listed")
+_FOUND_NAMES = (names.TOKEN_COUNT, names.MODERATION_FLAGGED, names.RESPONSE_ITEMS)
 
 
 def finish_reason(reason: Any) -> str:

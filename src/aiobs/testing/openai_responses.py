@@ -58,7 +58,7 @@ def create(request: Request, answer: Answer) -> Reply:
     asked = request.json
     if (refusal := _refusal(asked)) is not None:
         return refusal
-    response = _response(request.number, asked, answer)
+    response = made(request.number, asked, answer)
     background = bool(asked.get("background"))
     if background or asked.get("store") is not False:
         store.keep(request, Kept(response, answer.chunks, polls=1 if background and not asked.get("stream") else 0))
@@ -86,7 +86,7 @@ def _refusal(asked: Any) -> Reply | None:
     return None
 
 
-def _response(number: int, asked: Mapping[str, Any], answer: Answer) -> dict[str, Any]:
+def made(number: int, asked: Mapping[str, Any], answer: Answer) -> dict[str, Any]:
     """The response as it ends."""
     answer = filled_in(answer, asked)
     status = _STATUSES.get(str(answer.finish_reason), "completed")

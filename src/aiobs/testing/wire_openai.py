@@ -6,7 +6,19 @@ import json
 import re
 from typing import Any
 
-from aiobs.testing import openai_chat, openai_embeddings, openai_responses, openai_responses_stored
+from aiobs.testing import (
+    openai_chat,
+    openai_chat_stored,
+    openai_compact,
+    openai_completions,
+    openai_conversations,
+    openai_decisions,
+    openai_embeddings,
+    openai_moderations,
+    openai_responses,
+    openai_responses_stored,
+    openai_stored,
+)
 from aiobs.testing.script import Fault, Request
 from aiobs.testing.wire import Wire
 
@@ -67,10 +79,17 @@ WIRE = Wire(
     routes=(
         (_CHAT, openai_chat.reply),
         (_EMBEDDINGS, openai_embeddings.reply),
+        *openai_stored.ROUTES,
         (re.compile(f"POST {_RESPONSES}"), openai_responses.create),
         (re.compile(f"GET {_RESPONSES}/[^/]+"), openai_responses_stored.retrieve),
         (re.compile(f"POST {_RESPONSES}/[^/]+/cancel"), openai_responses_stored.cancel),
         (re.compile(f"DELETE {_RESPONSES}/[^/]+"), openai_responses_stored.delete),
+        *openai_chat_stored.ROUTES,
+        *openai_completions.ROUTES,
+        *openai_compact.ROUTES,
+        *openai_moderations.ROUTES,
+        *openai_decisions.ROUTES,
+        *openai_conversations.ROUTES,
     ),
     owns=_owns,
     error=error_body,

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from aiobs.capture.provider import Method, Operation, Provider, Seam
 from aiobs.errors import summarize
-from aiobs.instrumentation.openai import chat, embeddings, items, responses
+from aiobs.instrumentation.openai import (
+    beta,
+    chat,
+    chat_stored,
+    compact,
+    completions,
+    conversations,
+    decisions,
+    embeddings,
+    items,
+    moderations,
+    responses,
+    stored,
+)
 from aiobs.instrumentation.openai.client import client_of, secrets_of, server_of
 from aiobs.instrumentation.openai.messages import read_prompt
 from aiobs.instrumentation.openai.requests import model_of
@@ -70,6 +83,7 @@ PROVIDER = Provider(
             session_request=responses.session_request,
             session_response=responses.session_response,
             settle=responses.settle,
+            has_jobs=True,
         ),
         Operation(
             name="embeddings",
@@ -83,6 +97,14 @@ PROVIDER = Provider(
             session_request=embeddings.session_request,
             session_response=embeddings.session_response,
         ),
+        *completions.OPERATIONS,
+        *stored.OPERATIONS,
+        *compact.OPERATIONS,
+        *beta.OPERATIONS,
+        *chat_stored.OPERATIONS,
+        *moderations.OPERATIONS,
+        *decisions.OPERATIONS,
+        *conversations.OPERATIONS,
     ),
     seams=(
         Seam(

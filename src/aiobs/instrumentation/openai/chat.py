@@ -77,30 +77,31 @@ def read_response(result: ChatCompletion | Any) -> Response:
     return Response(
         id=text(fields.get("id")),
         model=text(fields.get("model")),
-        usage=_usage(fields.get("usage")),
+        usage=usage_of(fields.get("usage")),
         finish_reasons=[get(choice, "finish_reason") for choice in choices],
         service_tier=text(fields.get("service_tier")),
         system_fingerprint=text(fields.get("system_fingerprint")),
         request_id=text(getattr(result, "_request_id", None)),
-        failure=None if choices else _error_in_answer(fields.get("error")),
+        failure=None if choices else error_in_answer(fields.get("error")),
         native=result,
     )
 
 
-def _read_identity(response: Response, source: Any) -> None:
-    """Of the chunks of a stream some have empty ids; other servers send other types."""
+def read_identity(response: Response, source: Any) -> None:
+    """Ids and model of a chunk. Some of a stream have empty ones; other servers send other types."""
     for name in ("id", "model", "service_tier", "system_fingerprint"):
         value = getattr(source, name, None)
         if value and type(value) is str:
             setattr(response, name, value)
 
 
-def _error_in_answer(error: Any) -> Failure | None:
+def error_in_answer(error: Any) -> Failure | None:
     """Some compatible servers answer 200 with an error in the body."""
     return None if error is None else answered_error(get(error, "code"), get(error, "message"))
 
 
-def _usage(usage: CompletionUsage | Any) -> Usage | None:
+def usage_of(usage: CompletionUsage | Any) -> Usage | None:
+    """Tokens as chat completions count them; None where there is no usage."""
     if usage is None:
         return None
     counts = fields_of(usage)
@@ -135,7 +136,7 @@ def read_choices(result: ChatCompletion | Any) -> dict[int, Choice]:
     """What the model said, by choice."""
     choices = {}
     for position, choice in enumerate(items(getattr(result, "choices", None))):
-        read = choices[_index(choice, position)] = Choice(finish_reason=get(choice, "finish_reason"))
+        read = choices[index_of(choice, position)] = Choice(finish_reason=get(choice, "finish_reason"))
         _fold_message(read, get(choice, "message"))
     return choices
 
@@ -169,16 +170,16 @@ _CONTENT = {"content"}
 
 
 def _fold_other(response: Response, chunk: Any) -> None:
-    _read_identity(response, chunk)
-    if (usage := _usage(getattr(chunk, "usage", None))) is not None:
+    read_identity(response, chunk)
+    if (usage := usage_of(getattr(chunk, "usage", None))) is not None:
         response.usage = usage
     for position, choice in enumerate(items(getattr(chunk, "choices", None))):
-        known = response.choices.setdefault(_index(choice, position), Choice())
+        known = response.choices.setdefault(index_of(choice, position), Choice())
         known.finish_reason = get(choice, "finish_reason") or known.finish_reason
         _fold_message(known, get(choice, "delta"))
 
 
-def _index(choice: Any, position: int) -> int:
+def index_of(choice: Any, position: int) -> int:
     """Which choice this is, as the server says, else by its place."""
     index = get(choice, "index")
     return index if type(index) is int else position

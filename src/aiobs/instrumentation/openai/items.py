@@ -104,14 +104,15 @@ def read_prompt(kwargs: dict[str, Any]) -> Prompt:
     instructions = kwargs.get("instructions")
     variables = get(kwargs.get("prompt"), "variables")
     return Prompt(
-        messages=_messages(kwargs.get("input")),
+        messages=read_messages(kwargs.get("input")),
         instructions=[{"type": "text", "content": instructions}] if isinstance(instructions, str) else [],
         tools=[tool for item in items(kwargs.get("tools")) if (tool := _tool(item))],
         variables=dict(variables) if isinstance(variables, dict) else {},
     )
 
 
-def _messages(given: Any) -> list[Message]:
+def read_messages(given: Any) -> list[Message]:
+    """The input of a response, text or items, as messages."""
     if isinstance(given, str):
         return [{"role": "user", "parts": [{"type": "text", "content": given}]}]
     return [message for item in items(given) for message in _message(item)]
@@ -120,7 +121,7 @@ def _messages(given: Any) -> list[Message]:
 def _message(item: Any) -> list[Message]:
     kind, role = get(item, "type"), get(item, "role")
     if kind in (None, "message") and role is not None:
-        return [{"role": str(role), "parts": _content(get(item, "content"))}]
+        return [{"role": str(role), "parts": content_parts(get(item, "content"))}]
     if isinstance(kind, str) and kind.endswith("_call_output"):
         answer: Part = {
             "type": "tool_call_response",
@@ -133,7 +134,8 @@ def _message(item: Any) -> list[Message]:
     return output_messages([choice]) if choice.parts else []
 
 
-def _content(content: Any) -> list[Part]:
+def content_parts(content: Any) -> list[Part]:
+    """The content of a message, text or parts."""
     if isinstance(content, str):
         return [{"type": "text", "content": content}]
     return [_part(part) for part in items(content)]
@@ -157,6 +159,8 @@ def _part(part: Any) -> Part:
         return file_part(fields_of(part))
     if kind == "input_audio":
         return audio_part(get(part, "input_audio"))
+    if kind == "input_json":
+        return cast("Part", {"type": kind, "data": to_jsonable(get(part, "data"))})
     return {"type": str(kind)}
 
 

@@ -1,8 +1,11 @@
-"""What is asked for as it goes out: the arguments with ``extra_body`` over them."""
+"""What is asked for: as it goes out, the arguments with ``extra_body`` over them, and as the session file has it."""
 
 from __future__ import annotations
 
 from typing import Any
+
+from aiobs.call import Call
+from aiobs.instrumentation.fields import unread
 
 
 def as_sent(kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -15,3 +18,21 @@ def model_of(kwargs: dict[str, Any]) -> Any:
     """The model that goes out."""
     extra = kwargs.get("extra_body")
     return extra["model"] if isinstance(extra, dict) and "model" in extra else kwargs.get("model")
+
+
+def request_record(call: Call, *fields: str) -> dict[str, Any]:
+    """``model``, these fields, and the others under ``other``: the request as it was passed."""
+    given = call.request.kwargs
+    return {
+        "model": call.request.model,
+        **{key: _readable(given.get(key)) for key in fields},
+        "other": {key: value for key, value in given.items() if key != "model" and key not in fields},
+    }
+
+
+def _readable(value: Any) -> Any:
+    return value if value is None or isinstance(value, _READABLE) else unread(value)
+
+
+_READABLE = (str, int, float, list, tuple, dict)
+"""What can be read more than once."""

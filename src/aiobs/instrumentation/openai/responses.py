@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aiobs.call import Call, Choice, Failure, Request, Response, Usage
+from aiobs.call import Call, Choice, Failure, Job, Request, Response, Usage
 from aiobs.errors import answered_error
 from aiobs.instrumentation.fields import count, fields_of, get, items, text, unread
 from aiobs.instrumentation.openai.items import fold_item
@@ -79,8 +79,9 @@ def _read(response: Response, result: Any) -> None:
     response.service_tier = text(fields.get("service_tier")) or response.service_tier
     response.conversation = text(get(fields.get("conversation"), "id"))
     response.compacted = any(get(item, "type") == "compaction" for item in output)
-    response.usage = _usage(fields.get("usage")) or response.usage
+    response.usage = usage_of(fields.get("usage")) or response.usage
     response.native = result
+    response.job = None if fields.get("background") is False else job_of(response.id, status)
     if (reason := _finish_reason(status, fields, output)) is not None:
         response.finish_reasons = [reason]
     if status == "failed" or (status is None and fields.get("error") is not None):
@@ -98,11 +99,20 @@ def _finish_reason(status: str | None, fields: Any, output: Any) -> str | None:
     return {"failed": "error", "cancelled": "cancelled"}.get(status or "")
 
 
+def job_of(response_id: str | None, status: str | None) -> Job | None:
+    """A response as work that goes on, or that has come to its end."""
+    return None if response_id is None or status is None else Job(response_id, status not in _UNFINISHED)
+
+
+_UNFINISHED = ("queued", "in_progress")
+
+
 def _failure(error: Any) -> Failure:
     return answered_error(get(error, "code"), get(error, "message"))
 
 
-def _usage(usage: Any) -> Usage | None:
+def usage_of(usage: Any) -> Usage | None:
+    """Tokens as responses count them; None where there is no usage."""
     if usage is None:
         return None
     spent, made = get(usage, "input_tokens_details"), get(usage, "output_tokens_details")
