@@ -9,8 +9,9 @@ program passed and got; an operation's readers turn them into the shapes below o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple, NotRequired, TypedDict
 
 
@@ -101,8 +102,7 @@ class Request:
     additions: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class Usage:
+class Usage(NamedTuple):
     """Tokens of one request as the provider counted them; None where it said nothing.
 
     ``input`` includes cached and cache-written tokens, ``output`` includes reasoning. ``split`` holds the shares per
@@ -115,7 +115,7 @@ class Usage:
     cache_read: int | None = None
     cache_write: int | None = None
     reasoning: int | None = None
-    split: dict[tuple[str, str], int] = field(default_factory=dict)
+    split: Mapping[tuple[str, str], int] = MappingProxyType({})
     native: Any = None
 
 

@@ -85,6 +85,7 @@ class Telemetry:
     content_on_events: bool = field(init=False, repr=False)
     content_in_file: bool = field(init=False, repr=False)
     describes_errors: bool = field(init=False, repr=False)
+    _has_listeners: bool = field(init=False, repr=False)
     _meters: _Cached[Instruments] = field(init=False, repr=False)
     _loggers: _Cached[Logger] = field(init=False, repr=False)
 
@@ -98,14 +99,16 @@ class Telemetry:
         object.__setattr__(self, "content_on_events", on_events)
         object.__setattr__(self, "content_in_file", self.capture is not CaptureContent.NO_CONTENT)
         object.__setattr__(self, "describes_errors", on_spans or on_events)
+        listens = self.sink is not None or self.hooks or _takes_spans(self.tracer_provider, self.tracer)
+        object.__setattr__(self, "_has_listeners", bool(listens))
 
     @property
     def is_idle(self) -> bool:
         """Nobody would get anything: no session file, no hook, no provider of traces or metrics."""
-        provider = self.tracer_provider or _set_globally(trace, "_TRACER_PROVIDER", trace.get_tracer_provider)
-        if provider is not None and not isinstance(provider, _NOWHERE) and not isinstance(self.tracer, NoOpTracer):
+        if self._has_listeners:
             return False
-        return self.sink is None and not self.hooks and self.instruments is None
+        provider = self.tracer_provider or _set_globally(trace, "_TRACER_PROVIDER", trace.get_tracer_provider)
+        return not _takes_spans(provider, self.tracer) and self.instruments is None
 
     def clean(self, failure: Failure, secrets: tuple[str, ...]) -> Failure:
         """The failure without credentials, and without what it says where not even the session file has content."""
@@ -180,6 +183,10 @@ def _set_globally(module: Any, name: str, getter: Callable[[], Any]) -> Any:
         return getattr(module, name)
     except AttributeError:
         return getter()
+
+
+def _takes_spans(provider: TracerProvider | None, tracer: Tracer) -> bool:
+    return provider is not None and not isinstance(provider, _NOWHERE) and not isinstance(tracer, NoOpTracer)
 
 
 _NOWHERE = (trace.ProxyTracerProvider, trace.NoOpTracerProvider)

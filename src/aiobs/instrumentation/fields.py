@@ -27,6 +27,8 @@ def _fields_of_other(item: Any) -> Mapping[str, Any]:
 
 def get(item: Any, name: str) -> Any:
     """One field, or None."""
+    if item is None:
+        return None
     if type(item) is dict:
         return item.get(name)
     return item.get(name) if isinstance(item, Mapping) else getattr(item, name, None)
@@ -39,10 +41,10 @@ def items(value: Any) -> Iterable[Any]:
 
 def count(value: Any) -> int | None:
     """A number of tokens; anything else (a string, a negative number, one that JSON cannot hold exactly) is None."""
-    return value if type(value) is int and 0 <= value <= _MAX_COUNT else None
+    return value if type(value) is int and not value >> _COUNT_BITS else None
 
 
-_MAX_COUNT = 2**53 - 1  # so that no sum of counts leaves the 64 bits of an attribute
+_COUNT_BITS = 53  # so that no sum of counts leaves the 64 bits of an attribute
 
 
 def text(value: Any) -> str | None:

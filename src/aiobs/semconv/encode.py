@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from functools import lru_cache
+from itertools import compress
 from operator import attrgetter
 from typing import Any
 
@@ -159,9 +160,10 @@ def _write_response(call: Call, attributes: Attributes) -> None:
     response = call.response
     if response is None:
         return
-    for key, value in zip(_IDENTITY_NAMES, _identity(response)):  # noqa: B905  # as many, side by side; a keyword costs
-        if value:
-            attributes[key] = value if value.isascii() else clean_text(value)
+    identity = _identity(response)
+    if not "".join(filter(None, identity)).isascii():
+        identity = tuple(value and clean_text(value) for value in identity)
+    attributes.update(compress(zip(_IDENTITY_NAMES, identity), identity))  # noqa: B905  # as many; a keyword costs
     if response.finish_reasons:
         attributes[names.FINISH_REASONS] = tuple(map(finish_reason, response.finish_reasons))
     if response.conversation is not None:
@@ -188,14 +190,13 @@ def finish_reason(reason: Any) -> str:
 
 
 def _write_usage(usage: Usage, attributes: Attributes) -> None:
-    for key, value in zip(_USAGE_NAMES, _counts(usage)):  # noqa: B905  # as many, side by side; a keyword costs
+    for key, value in zip(_USAGE_NAMES, usage):  # noqa: B905  # its first fields, side by side; a keyword costs
         if value is not None:
             attributes[key] = value
     for share, value in usage.split.items():
         attributes[_SPLIT_NAMES[share]] = value
 
 
-_counts = attrgetter("input", "output", "cache_read", "cache_write", "reasoning")
 _USAGE_NAMES = (
     names.INPUT_TOKENS,
     names.OUTPUT_TOKENS,

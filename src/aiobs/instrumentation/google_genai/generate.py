@@ -181,13 +181,12 @@ def fold_chunk(response: Response, chunk: GenerateContentResponse | Any) -> None
     usage = chunk.usage_metadata
     if usage is not None:
         _keep_usage(response, usage)
-    candidates = chunk.candidates
-    if candidates and len(candidates) == 1 and response.choices:
+    candidates, known = chunk.candidates, response.choices.get(0)
+    if known is not None and candidates and len(candidates) == 1:
         candidate = candidates[0]
-        if candidate.__pydantic_fields_set__ <= _PIECE and candidate.index in (None, 0):
-            known = response.choices.get(0)
-            if known is not None and (not response.wants_content or _is_text(known, candidate)):
-                return
+        is_piece = candidate.__pydantic_fields_set__ <= _PIECE and candidate.index in (None, 0)
+        if is_piece and (not response.wants_content or _is_text(known, candidate)):
+            return
     _fold_other(response, chunk)
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from opentelemetry.context import get_current
 from pydantic_core import from_json
 
 from aiobs.call import Failure
@@ -42,13 +43,13 @@ def note_attempt_async(
 
 
 def _count(client: Any) -> None:
-    recording = active(client)
+    recording = active(client, get_current())
     if recording is not None:
         recording.call.attempts += 1
 
 
 def _keep_answer(client: Any, response: Any) -> None:
-    recording = active(client)
+    recording = active(client, get_current())
     if recording is None:
         return
     status = getattr(response, "status_code", None)

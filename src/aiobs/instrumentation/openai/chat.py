@@ -40,8 +40,8 @@ def read_request(kwargs: dict[str, Any]) -> Request:
     """Model and parameters; ``extra_body`` overrides them, as it does on the wire."""
     given = as_sent(kwargs)
     params: dict[str, Any] = {"api_type": "chat_completions"}
-    for key in given:
-        if key in _PARAMETERS and (value := given[key]) is not None:
+    for key in filter(_PARAMETERS.get, given):
+        if (value := given[key]) is not None:
             params[_PARAMETERS[key]] = value
     if ("modalities" in given or "response_format" in given) and (output := _output_type(given)) is not None:
         params["output_type"] = output
@@ -146,13 +146,12 @@ def read_choices(result: ChatCompletion | Any) -> dict[int, Choice]:
 def fold_chunk(response: Response, chunk: ChatCompletionChunk | Any) -> None:
     """Add one chunk; the common one, a piece of text of choice 0 and nothing else, takes the short way."""
     try:
-        choices = chunk.choices
-        if choices and chunk.usage is None and len(choices) == 1:
-            choice = choices[0]
-            known = response.choices.get(choice.index) if choice.finish_reason is None else None
+        (choice,) = chunk.choices
+        if chunk.usage is None and choice.finish_reason is None:
+            known = response.choices.get(choice.index)
             if known is not None and (not response.wants_content or _is_text(known, choice.delta)):
                 return
-    except (AttributeError, TypeError):  # not the types that the API has: the long way looks at each
+    except (AttributeError, TypeError, ValueError):  # other than one, or not the types that the API has
         pass
     _fold_other(response, chunk)
 
