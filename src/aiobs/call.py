@@ -9,9 +9,8 @@ program passed and got; an operation's readers turn them into the shapes below o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, NamedTuple, NotRequired, TypedDict
 
 
@@ -102,21 +101,32 @@ class Request:
     additions: dict[str, Any] = field(default_factory=dict)
 
 
+MODALITIES = ("text", "image", "audio")
+"""What tokens are of, in the order of the shares of ``Usage``."""
+
+
 class Usage(NamedTuple):
     """Tokens of one request as the provider counted them; None where it said nothing.
 
-    ``input`` includes cached and cache-written tokens, ``output`` includes reasoning. ``split`` holds the shares per
-    modality the provider reported, keyed ``("text"|"image"|"audio", "input"|"output"|"cache_read")``.
-    ``native`` is the provider's own usage object.
+    ``input`` includes cached and cache-written tokens, ``output`` includes reasoning; the shares per modality follow
+    what they are shares of. ``native`` is the provider's own usage object.
     """
 
+    native: Any = None
     input: int | None = None
     output: int | None = None
     cache_read: int | None = None
     cache_write: int | None = None
+    input_text: int | None = None
+    input_image: int | None = None
+    input_audio: int | None = None
     reasoning: int | None = None
-    split: Mapping[tuple[str, str], int] = MappingProxyType({})
-    native: Any = None
+    output_text: int | None = None
+    output_image: int | None = None
+    output_audio: int | None = None
+    cache_read_text: int | None = None
+    cache_read_image: int | None = None
+    cache_read_audio: int | None = None
 
 
 def total_usage(usages: Iterable[Usage]) -> Usage | None:
@@ -124,17 +134,9 @@ def total_usage(usages: Iterable[Usage]) -> Usage | None:
     given = list(usages)
     if len(given) < 2:
         return given[0] if given else None
-    shares = {share for usage in given for share in usage.split}
-    natives = [usage.native for usage in given]
-    return Usage(
-        input=_sum(usage.input for usage in given),
-        output=_sum(usage.output for usage in given),
-        cache_read=_sum(usage.cache_read for usage in given),
-        cache_write=_sum(usage.cache_write for usage in given),
-        reasoning=_sum(usage.reasoning for usage in given),
-        split={share: sum(usage.split.get(share, 0) for usage in given) for share in shares},
-        native=_summed(natives) if all(isinstance(native, dict) for native in natives) else None,
-    )
+    natives, *counts = zip(*given, strict=True)
+    native = _summed(natives) if all(isinstance(one, dict) for one in natives) else None
+    return Usage(native, *map(_sum, counts))
 
 
 def _sum(values: Iterable[int | None]) -> int | None:
@@ -142,7 +144,7 @@ def _sum(values: Iterable[int | None]) -> int | None:
     return sum(known) if known else None
 
 
-def _summed(counts: list[dict[str, Any]]) -> dict[str, Any]:
+def _summed(counts: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """The counts of the providers' own objects, key by key; what is no number is the last one's."""
     total: dict[str, Any] = {}
     for native in counts:

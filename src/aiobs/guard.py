@@ -59,6 +59,7 @@ def swallow(function: Callable[..., Any], error: Exception) -> None:
 
 def _report(function: Callable[..., Any], error: Exception) -> None:
     """Count, and log the first of each cause; a logging handler of ours that fails cannot recurse."""
+    function = getattr(function, "func", function)  # of a partial
     cause = f"{getattr(function, '__qualname__', type(function).__qualname__)}: {type(error).__name__}"
     errors[cause] += 1
     if errors[cause] > 1 or getattr(_reporting, "active", False):

@@ -6,7 +6,6 @@ happened. Nothing here raises: each step runs under the guard, so that losing on
 
 from __future__ import annotations
 
-import os
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -19,6 +18,7 @@ from opentelemetry.trace import Span, SpanKind, StatusCode
 
 from aiobs.ambient.session import Session, current_session
 from aiobs.call import Call, Callsite, Choice, Failure, Prompt, Request, Response, Server, Told
+from aiobs.capture import deferred
 from aiobs.capture import telemetry as pipeline
 from aiobs.capture.handoff import checked, end_span, records
 from aiobs.capture.helper import HelperRecording, enclosing
@@ -44,6 +44,7 @@ def start(
     provider: Provider, operation: Operation, instance: Any, kwargs: dict[str, Any], callsite: Callsite | None
 ) -> Recording | None:
     """Begin to record a call, or None when nothing would be recorded or somebody already records this call."""
+    deferred.drain_if_any()
     context = get_current()
     client = guarded(provider.client_of, instance)
     if client is None:
@@ -124,6 +125,7 @@ class Recording:
 
     __slots__ = (
         "__weakref__",
+        "_forks",
         "_given",
         "_open",
         "_started",
@@ -134,7 +136,6 @@ class Recording:
         "is_recorded",
         "operation",
         "parent",
-        "pid",
         "provider",
         "sent",
         "session",
@@ -167,7 +168,7 @@ class Recording:
         self.client = client
         self.helper = helper
         self.parent = parent
-        self.pid = os.getpid()
+        self._forks = deferred.forks
         # Weakly: the context is ours too, and what the program passed and got would wait for the cycle collector.
         self.context = Context({**trace.set_span_in_context(span, parent), _ACTIVE: weakref.ref(self)})
         self._given = kwargs
@@ -258,12 +259,13 @@ class Recording:
         if isinstance(response.native, str):  # no answer but a page, which may say anything
             response.native = guarded(self._without_secrets, response.native)
         self.call.response = response
-        self._adopt_failure(response)
+        if response.failure is not None:
+            self._adopt_failure(response.failure)
 
-    def _adopt_failure(self, response: Response) -> None:
+    def _adopt_failure(self, failure: Failure) -> None:
         """The answer itself says that the call failed."""
-        if response.failure is not None and self.call.failure is None:
-            self.note_failure(response.failure)
+        if self.call.failure is None:
+            self.note_failure(failure)
 
     def note_failure(self, failure: Failure) -> None:
         """The call failed, though nothing was raised."""
@@ -278,7 +280,7 @@ class Recording:
             self._open.pop()  # atomic: of two threads that end the same recording one gets an IndexError
         except IndexError:
             return False
-        if os.getpid() != self.pid:
+        if deferred.forks != self._forks:
             return False
         self.call.duration_ns = max(0, at - self._started)
         return True
@@ -300,7 +302,8 @@ class Recording:
         response.finish_reasons = reasons or response.finish_reasons or [None]
         if None in response.finish_reasons:
             self.call.incomplete = True
-        self._adopt_failure(response)
+        if response.failure is not None:
+            self._adopt_failure(response.failure)
         if not self.wants_content:
             response.choices = {}
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import reduce
+from operator import or_
+from types import NoneType
 from typing import Any
 
 
@@ -44,12 +47,27 @@ def count(value: Any) -> int | None:
     return value if type(value) is int and not value >> _COUNT_BITS else None
 
 
+def counts(*values: Any) -> tuple[int | None, ...]:
+    """These numbers of tokens, None where there is none; they are looked at together, and one by one if one is odd."""
+    is_plain = _NUMBERS.issuperset(map(type, values)) and not reduce(or_, filter(None, values), 0) >> _COUNT_BITS
+    return values if is_plain else tuple(map(count, values))
+
+
+_NUMBERS = frozenset({int, NoneType})
 _COUNT_BITS = 53  # so that no sum of counts leaves the 64 bits of an attribute
 
 
 def text(value: Any) -> str | None:
     """A text that says something; anything else is None."""
     return value if type(value) is str and value else None
+
+
+def texts(*values: Any) -> tuple[str | None, ...]:
+    """These texts, None where there is none; they are looked at together, and one by one if one is odd."""
+    return values if _TEXTS.issuperset(map(type, values)) and "" not in values else tuple(map(text, values))
+
+
+_TEXTS = frozenset({str, NoneType})
 
 
 def unread(value: Any) -> str:

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import compress
-from operator import attrgetter
+from operator import attrgetter, is_not
 from typing import Any
 
 from opentelemetry.util.types import AttributeValue
 from pydantic_core import from_json
 
-from aiobs.call import Call, Callsite, Choice, Failure, Message, Part, Said, Server, ToolCall, Usage
+from aiobs.call import MODALITIES, Call, Callsite, Choice, Failure, Message, Part, Said, Server, ToolCall, Usage
 from aiobs.semconv import names
 from aiobs.semconv.serialise import clean_text
 
@@ -60,7 +60,7 @@ def _write_end(call: Call, attributes: Attributes) -> None:
         attributes[names.INCOMPLETE] = True
     if call.cancelled:
         attributes[names.CANCELLED] = True
-    if call.retries:
+    if call.attempts > 1:
         attributes[names.RETRY_COUNT] = call.retries
     if call.status_code is not None:
         attributes[names.HTTP_STATUS] = call.status_code
@@ -190,29 +190,22 @@ def finish_reason(reason: Any) -> str:
 
 
 def _write_usage(usage: Usage, attributes: Attributes) -> None:
-    for key, value in zip(_USAGE_NAMES, usage):  # noqa: B905  # its first fields, side by side; a keyword costs
-        if value is not None:
-            attributes[key] = value
-    for share, value in usage.split.items():
-        attributes[_SPLIT_NAMES[share]] = value
+    _, *counts = usage
+    attributes.update(compress(zip(_USAGE_NAMES, counts), map(_is_given, counts)))  # noqa: B905  # as many
 
 
+_is_given = partial(is_not, None)
 _USAGE_NAMES = (
     names.INPUT_TOKENS,
     names.OUTPUT_TOKENS,
     names.CACHE_READ_TOKENS,
     names.CACHE_WRITE_TOKENS,
+    *(f"gen_ai.usage.{modality}.input_tokens" for modality in MODALITIES),
     names.REASONING_TOKENS,
+    *(f"gen_ai.usage.{modality}.output_tokens" for modality in MODALITIES),
+    *(f"gen_ai.usage.{modality}.cache_read.input_tokens" for modality in MODALITIES),
 )
-_SPLIT_NAMES = {
-    (modality, kind): f"gen_ai.usage.{modality}.{name}"
-    for modality in ("text", "image", "audio")
-    for kind, name in (
-        ("input", "input_tokens"),
-        ("output", "output_tokens"),
-        ("cache_read", "cache_read.input_tokens"),
-    )
-}
+"""Attributes of the counts of ``Usage``, in their order."""
 
 
 def _write_failure(failure: Failure, attributes: Attributes) -> None:

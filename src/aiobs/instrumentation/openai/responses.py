@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiobs.call import Call, Choice, Failure, Request, Response, Usage
 from aiobs.errors import answered_error
-from aiobs.instrumentation.fields import count, fields_of, get, items, text, unread
+from aiobs.instrumentation.fields import counts, fields_of, get, items, text, texts, unread
 from aiobs.instrumentation.openai.items import fold_item
 from aiobs.instrumentation.openai.requests import as_sent
 from aiobs.instrumentation.records import usage_record
@@ -81,10 +81,11 @@ def read_response(result: NativeResponse | Any) -> Response:
 def _read(response: Response, result: Any) -> None:
     """Everything but content, also of the answer as it stands in the middle of a stream."""
     fields = fields_of(result)
-    status, kinds = text(fields.get("status")), [get(item, "type") for item in items(fields.get("output"))]
-    response.id = text(fields.get("id")) or response.id
-    response.model = text(fields.get("model")) or response.model
-    response.service_tier = text(fields.get("service_tier")) or response.service_tier
+    kinds = [get(item, "type") for item in items(fields.get("output"))]
+    id_, model, tier, status = texts(*map(fields.get, _IDENTITY))
+    response.id = id_ or response.id
+    response.model = model or response.model
+    response.service_tier = tier or response.service_tier
     response.conversation = text(get(fields.get("conversation"), "id"))
     response.compacted = "compaction" in kinds
     response.usage = _usage(fields.get("usage")) or response.usage
@@ -93,6 +94,9 @@ def _read(response: Response, result: Any) -> None:
         response.finish_reasons = [reason]
     if status == "failed" or (status is None and fields.get("error") is not None):
         response.failure = _failure(fields.get("error"))
+
+
+_IDENTITY = ("id", "model", "service_tier", "status")
 
 
 def _finish_reason(status: str | None, fields: Any, kinds: list[Any]) -> str | None:
@@ -112,19 +116,16 @@ def _failure(error: Any) -> Failure:
 def _usage(usage: Any) -> Usage | None:
     if usage is None:
         return None
-    counts = fields_of(usage)
-    spent, made = fields_of(counts.get("input_tokens_details")), fields_of(counts.get("output_tokens_details"))
-    return Usage(
-        input=count(counts.get("input_tokens")),
-        output=count(counts.get("output_tokens")),
-        cache_read=count(spent.get("cached_tokens")),
-        cache_write=count(spent.get("cache_write_tokens")),
-        reasoning=count(made.get("reasoning_tokens")),
-        native={name: counts[name] for name in _TOTALS if type(counts.get(name)) is int},
-    )
+    whole = fields_of(usage)
+    spent, made = fields_of(whole.get("input_tokens_details")), fields_of(whole.get("output_tokens_details"))
+    read, written, reasoning = spent.get("cached_tokens"), spent.get("cache_write_tokens"), made.get("reasoning_tokens")
+    given, output, read, written, reasoning = counts(*map(whole.get, _WHOLE), read, written, reasoning)
+    native = {name: whole[name] for name in _NATIVE if type(whole.get(name)) is int}
+    return Usage(native, given, output, read, written, reasoning=reasoning)
 
 
-_TOTALS = ("input_tokens", "output_tokens", "total_tokens")
+_WHOLE = ("input_tokens", "output_tokens")
+_NATIVE = (*_WHOLE, "total_tokens")
 
 
 def read_choices(result: NativeResponse | Any) -> dict[int, Choice]:
