@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import importlib
 import json
 import os
 import subprocess
@@ -220,10 +219,9 @@ def measure_floor() -> Counts:
 
 def measure_start() -> Counts:
     """``import aiobs`` and ``instrument()``, beyond what they stand on."""
-    from worker import FOUNDATION
+    from worker import load_foundation
 
-    for module in FOUNDATION:
-        importlib.import_module(module)
+    load_foundation()
 
     def start() -> None:
         from aiobs import Instrumentor

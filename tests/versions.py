@@ -28,7 +28,6 @@ FEATURES = {
     "openai omit": ("openai", "1.109"),
     "openai streams of stored responses": ("openai", "1.109"),
     "openai responses.cancel": ("openai", "1.109"),
-    "openai conversations": ("openai", "1.109"),
     "openai responses.compact": ("openai", "2.54"),
     "openai decisions": ("openai", "3.26"),
     "openai requests of every recording": ("openai", "3.0"),

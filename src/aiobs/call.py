@@ -105,24 +105,37 @@ class Request:
     job: str | None = None
 
 
-@dataclass(slots=True)
-class Usage:
+MODALITIES = ("text", "image", "audio")
+"""What tokens are of, in the order of the shares of ``Usage``."""
+
+
+class Usage(NamedTuple):
     """What one request used as the provider counted it, in tokens; None where it said nothing.
 
-    ``input`` includes cached and cache-written tokens, ``output`` includes reasoning. ``split`` holds the shares per
-    modality the provider reported, keyed ``("text"|"image"|"audio", "input"|"output"|"cache_read")``.
-    ``units`` is what is not counted in tokens: ``images``, ``videos``, ``seconds`` (of sound or film), ``characters``.
-    ``native`` is the provider's own usage object.
+    ``input`` includes cached and cache-written tokens, ``output`` includes reasoning; the shares per modality follow
+    what they are shares of. ``images``, ``videos``, ``seconds`` (of sound or film) and ``characters`` are what is not
+    counted in tokens. ``native`` is the provider's own usage object.
     """
 
+    native: Any = None
     input: int | None = None
     output: int | None = None
     cache_read: int | None = None
     cache_write: int | None = None
+    input_text: int | None = None
+    input_image: int | None = None
+    input_audio: int | None = None
     reasoning: int | None = None
-    split: dict[tuple[str, str], int] = field(default_factory=dict)
-    native: Any = None
-    units: dict[str, float] = field(default_factory=dict)
+    output_text: int | None = None
+    output_image: int | None = None
+    output_audio: int | None = None
+    cache_read_text: int | None = None
+    cache_read_image: int | None = None
+    cache_read_audio: int | None = None
+    images: int | None = None
+    videos: int | None = None
+    seconds: float | None = None
+    characters: int | None = None
 
 
 def total_usage(usages: Iterable[Usage]) -> Usage | None:
@@ -130,26 +143,17 @@ def total_usage(usages: Iterable[Usage]) -> Usage | None:
     given = list(usages)
     if len(given) < 2:
         return given[0] if given else None
-    shares = {share for usage in given for share in usage.split}
-    natives = [usage.native for usage in given]
-    return Usage(
-        input=_sum(usage.input for usage in given),
-        output=_sum(usage.output for usage in given),
-        cache_read=_sum(usage.cache_read for usage in given),
-        cache_write=_sum(usage.cache_write for usage in given),
-        reasoning=_sum(usage.reasoning for usage in given),
-        split={share: sum(usage.split.get(share, 0) for usage in given) for share in shares},
-        native=_summed(natives) if all(isinstance(native, dict) for native in natives) else None,
-        units={unit: sum(usage.units.get(unit, 0) for usage in given) for usage in given for unit in usage.units},
-    )
+    natives, *counts = zip(*given, strict=True)
+    native = _summed(natives) if all(isinstance(one, dict) for one in natives) else None
+    return Usage(native, *map(_sum, counts))
 
 
-def _sum(values: Iterable[int | None]) -> int | None:
+def _sum(values: Iterable[Any]) -> Any:
     known = [value for value in values if value is not None]
     return sum(known) if known else None
 
 
-def _summed(counts: list[dict[str, Any]]) -> dict[str, Any]:
+def _summed(counts: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """The counts of the providers' own objects, key by key; what is no number is the last one's."""
     total: dict[str, Any] = {}
     for native in counts:

@@ -34,9 +34,7 @@ def guarded(function: Callable[..., T], *args: Any) -> T | None:
     try:
         return function(*args)
     except Exception as error:
-        if loud:
-            raise
-        _report(function, error)
+        swallow(function, error)
         return None
 
 
@@ -47,15 +45,21 @@ def typed(kind: type[T], function: Callable[..., Any], *args: Any) -> T | None:
         if value is not None and type(value) is not kind:
             raise TypeError(f"{function} gave no {kind.__name__}")
     except Exception as error:
-        if loud:
-            raise
-        _report(function, error)
+        swallow(function, error)
         return None
     return value
 
 
+def swallow(function: Callable[..., Any], error: Exception) -> None:
+    """What ``guarded`` does with a failure; for the few steps that run too often for a call in between."""
+    if loud:
+        raise error
+    _report(function, error)
+
+
 def _report(function: Callable[..., Any], error: Exception) -> None:
     """Count, and log the first of each cause; a logging handler of ours that fails cannot recurse."""
+    function = getattr(function, "func", function)  # of a partial
     cause = f"{getattr(function, '__qualname__', type(function).__qualname__)}: {type(error).__name__}"
     errors[cause] += 1
     if errors[cause] > 1 or getattr(_reporting, "active", False):

@@ -46,6 +46,11 @@ def unguarded(function: Callable[..., Any], *args: Any) -> Any:
     return function(*args)
 
 
+def loudly(function: Callable[..., Any], error: Exception) -> None:
+    """The same of what the guard does with a failure."""
+    raise error
+
+
 @pytest.mark.parametrize("module", UNGUARDED)
 def test_a_guard_that_is_missing(trials: Trials, monkeypatch: pytest.MonkeyPatch, module: str) -> None:
     """What is reported with the guard gone is not reported with it."""
@@ -53,6 +58,7 @@ def test_a_guard_that_is_missing(trials: Trials, monkeypatch: pytest.MonkeyPatch
     situations = [situation for situation in SITUATIONS if situation.name in PLACES]
     assert trials.problems(situations, breakage) == []
     monkeypatch.setattr(importlib.import_module(module), "guarded", unguarded)
+    monkeypatch.setattr(importlib.import_module(module), "swallow", loudly, raising=False)
     assert trials.problems(situations, breakage) != []
 
 

@@ -16,14 +16,12 @@ def find_callsite(depth: int, packages: tuple[str, ...]) -> Callsite | None:
     ``sys._getframe`` costs 0.7 µs where ``inspect.stack`` costs 105.
     """
     frame = sys._getframe(depth + 1)
-    while frame is not None:
-        if not _is_inside(frame.f_globals.get("__name__", ""), packages):
-            code = frame.f_code
-            return Callsite(code.co_filename, frame.f_lineno, code.co_qualname)
+    while _is_inside(frame.f_globals.get("__name__", ""), packages):
         if frame.f_back is None:
             return None
         frame = frame.f_back
-    return None
+    code = frame.f_code
+    return Callsite(code.co_filename, frame.f_lineno, code.co_qualname)
 
 
 @lru_cache(maxsize=4096)

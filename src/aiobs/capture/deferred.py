@@ -33,6 +33,10 @@ dropped: SimpleQueue[Callable[[], None]] = SimpleQueue()
 _open: weakref.WeakSet[Abandonable] = weakref.WeakSet()
 
 
+forks = 0
+"""How often this process, and those that it is a child of, have been forked."""
+
+
 def opened(tap: Abandonable) -> None:
     """Remember, weakly, a stream that is being read."""
     _open.add(tap)
@@ -81,7 +85,9 @@ def settle_all() -> None:
 
 
 def forget_all() -> None:
-    """In a forked child: streams that the parent has open are the parent's."""
+    """In a forked child: streams and calls that the parent has open are the parent's."""
+    global forks
+    forks += 1
     _open.clear()
     while not dropped.empty():
         dropped.get_nowait()

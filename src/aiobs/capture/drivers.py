@@ -13,7 +13,7 @@ from typing import Any
 from opentelemetry.context import attach, detach
 
 from aiobs.call import Call, Callsite
-from aiobs.capture import deferred, wrappers
+from aiobs.capture import wrappers
 from aiobs.capture.callsite import find_callsite
 from aiobs.capture.helper import HelperRecording, start_helper
 from aiobs.capture.provider import Helper, Operation, Provider
@@ -38,10 +38,11 @@ def call_sync(
     if current().is_idle:
         return wrapped(*args, **kwargs)
     site = typed(Callsite, find_callsite, _ABOVE, provider.own_packages)
-    recording = _begin(provider, operation, instance, args, kwargs, site)
+    recording = guarded(start, provider, operation, instance, args, kwargs, site)
     if recording is None:
         return wrapped(*args, **kwargs)
-    kwargs = _admit(recording, kwargs)
+    if recording.telemetry.hooks:
+        kwargs = _admit(recording, kwargs)
     token = guarded(attach, recording.context)
     try:
         result = wrapped(*args, **kwargs)
@@ -49,7 +50,8 @@ def call_sync(
         guarded(recording.fail, error)
         raise
     finally:
-        _leave(token)
+        if token is not None:  # no token, no way back
+            guarded(detach, token)
     return _watched(recording, result)
 
 
@@ -73,10 +75,11 @@ async def _run(
     kwargs: Kwargs,
     callsite: Callsite | None,
 ) -> Any:
-    recording = _begin(provider, operation, instance, args, kwargs, callsite)
+    recording = guarded(start, provider, operation, instance, args, kwargs, callsite)
     if recording is None:
         return await wrapped(*args, **kwargs)
-    kwargs = _admit(recording, kwargs)
+    if recording.telemetry.hooks:
+        kwargs = _admit(recording, kwargs)
     token = guarded(attach, recording.context)
     try:
         result = await wrapped(*args, **kwargs)
@@ -84,7 +87,8 @@ async def _run(
         guarded(recording.fail, error)
         raise
     finally:
-        _leave(token)
+        if token is not None:  # no token, no way back
+            guarded(detach, token)
     return _watched(recording, result)
 
 
@@ -128,11 +132,12 @@ def _first(
 ) -> tuple[Any, Any]:
     """The iterator, and its first chunk: the request is made in between."""
     site = typed(Callsite, find_callsite, 2, provider.own_packages)
-    recording = _begin(provider, operation, instance, args, kwargs, site)
+    recording = guarded(start, provider, operation, instance, args, kwargs, site)
     if recording is None:
         chunks = wrapped(*args, **kwargs)
         return chunks, next(chunks)
-    kwargs = _admit(recording, kwargs)
+    if recording.telemetry.hooks:
+        kwargs = _admit(recording, kwargs)
     try:
         generator = wrapped(*args, **kwargs)
     except BaseException as error:
@@ -143,7 +148,8 @@ def _first(
     try:
         return chunks, next(chunks)
     finally:
-        _leave(token)
+        if token is not None:  # no token, no way back
+            guarded(detach, token)
 
 
 def _watched(recording: Recording, result: Any) -> Any:
@@ -159,12 +165,6 @@ def _watched(recording: Recording, result: Any) -> Any:
     return handed_on
 
 
-def _leave(token: Any) -> None:
-    """Back to the context that was before; no token, no way back."""
-    if token is not None:
-        guarded(detach, token)
-
-
 # Helpers
 
 
@@ -172,19 +172,19 @@ def help_sync(
     provider: Provider, helper: Helper, wrapped: Callable[..., Any], instance: Any, args: Args, kwargs: Kwargs
 ) -> Any:
     """Call a helper."""
-    if current().is_idle:
+    if current().is_idle or _makes_one_request(helper, instance, args, kwargs):
         return wrapped(*args, **kwargs)
-    return wrappers.call(wrapped, partial(_begin_helper, provider, helper, instance, None))(*args, **kwargs)
+    return wrappers.call(wrapped, partial(start_helper, provider, helper, instance, None))(*args, **kwargs)
 
 
 def help_async(
     provider: Provider, helper: Helper, wrapped: Callable[..., Any], instance: Any, args: Args, kwargs: Kwargs
 ) -> Any:
     """A coroutine for an async helper; the callsite is read now, as it may be awaited in a task of its own."""
-    if current().is_idle:
+    if current().is_idle or _makes_one_request(helper, instance, args, kwargs):
         return wrapped(*args, **kwargs)
     site = typed(Callsite, find_callsite, _ABOVE, provider.own_packages)
-    return wrappers.coroutine(wrapped, partial(_begin_helper, provider, helper, instance, site))(*args, **kwargs)
+    return wrappers.coroutine(wrapped, partial(start_helper, provider, helper, instance, site))(*args, **kwargs)
 
 
 def help_lazily(
@@ -195,13 +195,11 @@ def help_lazily(
     The SDK's own where the call makes one request.
     """
     made = wrapped(*args, **kwargs)
-    if current().is_idle:
-        return made
-    if not helper.may_continue and guarded(helper.model_of, instance, args, kwargs) is None:
+    if current().is_idle or _makes_one_request(helper, instance, args, kwargs):
         return made
 
     def begin(_: Args, __: Kwargs) -> HelperRecording | None:
-        return _begin_helper(provider, helper, instance, None, args, kwargs)
+        return start_helper(provider, helper, instance, None, args, kwargs)
 
     if hasattr(made, "__await__"):
         return _around_awaited(made, begin)
@@ -214,28 +212,14 @@ async def _around_awaited(made: Awaitable[Any], begin: wrappers.Begin) -> Any:
     return wrappers.async_generator(lambda: inner, begin)()
 
 
-def _begin_helper(
-    provider: Provider, helper: Helper, instance: Any, site: Callsite | None, args: Args, kwargs: Kwargs
-) -> HelperRecording | None:
-    deferred.drain_if_any()
-    return guarded(start_helper, provider, helper, instance, args, kwargs, site)
-
-
-def _begin(
-    provider: Provider, operation: Operation, instance: Any, args: Args, kwargs: Kwargs, callsite: Callsite | None
-) -> Recording | None:
-    deferred.drain_if_any()
-    given = guarded(operation.named, args, kwargs) or kwargs if args else kwargs
-    return guarded(start, provider, operation, instance, given, callsite)
+def _makes_one_request(helper: Helper, instance: Any, args: Args, kwargs: Kwargs) -> bool:
+    return helper.may_continue is None and guarded(helper.model_of, instance, args, kwargs) is None
 
 
 def _admit(recording: Recording, kwargs: Kwargs) -> Kwargs:
     """Let the hooks look at the call: they may refuse it (AiobsError) or add to the request."""
-    hooks = recording.telemetry.hooks
-    if not hooks:
-        return kwargs
     try:
-        for hook in hooks:
+        for hook in recording.telemetry.hooks:
             refusal = guarded(_asked, hook, recording.call)
             if refusal is not None:
                 raise refusal

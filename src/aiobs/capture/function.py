@@ -69,6 +69,7 @@ class FunctionRecording:
         "_started_ns",
         "call",
         "context",
+        "is_recorded",
         "session",
         "span",
         "target",
@@ -80,6 +81,7 @@ class FunctionRecording:
         telemetry: pipeline.Telemetry,
         target: Target,
         span: Span,
+        is_recorded: bool,
         session: Session | None,
         parent: Context,
         started_ns: int,
@@ -87,6 +89,7 @@ class FunctionRecording:
         self.telemetry = telemetry
         self.target = target
         self.span = span
+        self.is_recorded = is_recorded
         self.session = session
         self.context = trace.set_span_in_context(span, parent)
         self.call: FunctionCall | None = None
@@ -119,14 +122,15 @@ class FunctionRecording:
         try:
             if self.call is not None and self._is_captured(self.target.capture_result):
                 self.call.result = guarded(reduced, result)
-            kind = guarded(self._error_in, result)
+            if self.target.error_of is not None:
+                kind = guarded(self._error_in, self.target.error_of, result)
         finally:  # Ctrl-C may hit in the middle of it
             self._end({} if kind is None else {names.ERROR_TYPE: kind}, None)
 
-    def _error_in(self, result: Any) -> str | None:
+    def _error_in(self, error_of: Callable[[Any], str | None], result: Any) -> str | None:
         """What a result that is an error says of it."""
-        kind = None if self.target.error_of is None else self.target.error_of(result)
-        if kind is not None and records(self.span):
+        kind = error_of(result)
+        if kind is not None and self.is_recorded:
             guarded(self.span.set_status, StatusCode.ERROR, kind)
         return kind
 
@@ -147,7 +151,7 @@ class FunctionRecording:
             return
         kind = guarded(public_name, type(error)) or type(error).__name__
         try:
-            if records(self.span):
+            if self.is_recorded:
                 guarded(self._set_status, error, kind)
         finally:
             self._end({names.ERROR_TYPE: kind}, at)
@@ -165,7 +169,7 @@ class FunctionRecording:
         if self.call is not None:
             self.call.duration_ns = duration
         try:
-            if records(self.span):
+            if self.is_recorded:
                 guarded(self._write, attributes)
             if self.target.tool is not None:
                 guarded(self._record_tool, duration, attributes.get(names.ERROR_TYPE))
@@ -198,15 +202,16 @@ def start(target: Target, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Func
     deferred.drain_if_any()
     context = get_current()
     telemetry = pipeline.current()
-    if telemetry.is_idle or is_suppressed(context):
+    if telemetry.is_idle or (context and is_suppressed(context)):  # an empty one has nothing to say
         return None
     enh_prompt_id = str(uuid.uuid4()) if target.enh_prompt else None
     started_ns = wall_ns()
     span = guarded(_start_span, telemetry, target, context, started_ns, enh_prompt_id) or pipeline.stand_in(context)
     session = typed(Session, current_session, context) if telemetry.sink is not None else None
-    if not records(span) and session is None:
+    is_recorded = records(span)
+    if not is_recorded and session is None:
         return None
-    recording = FunctionRecording(telemetry, target, span, session, context, started_ns)
+    recording = FunctionRecording(telemetry, target, span, is_recorded, session, context, started_ns)
     if session is not None or telemetry.content_on_spans:
         recording.call = guarded(_record, target, args, kwargs, telemetry, started_ns, enh_prompt_id)
     return recording

@@ -18,6 +18,7 @@ from opentelemetry.trace import Span, SpanKind, StatusCode
 
 from aiobs.ambient.session import Session, current_session
 from aiobs.call import Call, Callsite, Failure, Request, Response, Server, total_usage
+from aiobs.capture import deferred
 from aiobs.capture import telemetry as pipeline
 from aiobs.capture.callsite import find_callsite
 from aiobs.capture.deferred import Abandonable
@@ -50,11 +51,12 @@ def start_helper(
     provider: Provider,
     helper: Helper,
     instance: Any,
+    callsite: Callsite | None,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
-    callsite: Callsite | None,
 ) -> HelperRecording | None:
     """Begin to record a call of a helper, or None: it makes one request, or another helper makes this call."""
+    deferred.drain_if_any()
     context = get_current()
     client = provider.client_of(instance)
     if is_suppressed(context) or enclosing(context, client) is not None:

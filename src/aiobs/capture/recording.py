@@ -6,7 +6,6 @@ happened. Nothing here raises: each step runs under the guard, so that losing on
 
 from __future__ import annotations
 
-import os
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -14,12 +13,12 @@ from typing import Any
 
 from opentelemetry import trace
 from opentelemetry._logs import Logger, SeverityNumber
-from opentelemetry.context import Context, create_key, get_current, set_value
+from opentelemetry.context import Context, create_key, get_current
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
 from aiobs.ambient.session import Session, current_session
 from aiobs.call import Call, Callsite, Choice, Failure, Prompt, Request, Response, Server, Told
-from aiobs.capture import jobs
+from aiobs.capture import deferred, jobs
 from aiobs.capture import telemetry as pipeline
 from aiobs.capture.handoff import checked, end_span, records
 from aiobs.capture.helper import HelperRecording, enclosing
@@ -42,16 +41,25 @@ _SPAN_ONLY = "openai."
 
 
 def start(
-    provider: Provider, operation: Operation, instance: Any, kwargs: dict[str, Any], callsite: Callsite | None
+    provider: Provider,
+    operation: Operation,
+    instance: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    callsite: Callsite | None,
 ) -> Recording | None:
     """Begin to record a call, or None when nothing would be recorded or somebody already records this call."""
+    deferred.drain_if_any()
+    if args:
+        kwargs = guarded(operation.named, args, kwargs) or kwargs
     context = get_current()
     client = guarded(provider.client_of, instance)
     if client is None:
         client = instance
-    if is_suppressed(context) or guarded(_is_recorded, context, client, operation):
+    # In an empty context nobody asks for silence, and nobody records.
+    if context and (is_suppressed(context) or guarded(_is_recorded, context, client, operation)):
         return None
-    helper = guarded(enclosing, context, client)
+    helper = guarded(enclosing, context, client) if provider.helpers else None
     if helper is not None:
         context = helper.under(context)
         callsite = helper.callsite or callsite
@@ -120,7 +128,7 @@ def _start_span(
 
 def _is_recorded(context: Context, client: object, operation: Operation) -> bool:
     """An SDK method that calls another one of the same client, or a span of another GenAI instrumentation."""
-    if (recording := _active(context, client)) is not None and recording.is_open:
+    if (recording := active(client, context)) is not None and recording.is_open:
         return True
     current = trace.get_current_span(context)
     if getattr(current, "kind", None) is not SpanKind.CLIENT or not current.is_recording():
@@ -136,6 +144,7 @@ class Recording:
 
     __slots__ = (
         "__weakref__",
+        "_forks",
         "_given",
         "_open",
         "_started",
@@ -147,7 +156,6 @@ class Recording:
         "is_recorded",
         "operation",
         "parent",
-        "pid",
         "provider",
         "sent",
         "session",
@@ -180,9 +188,9 @@ class Recording:
         self.client = client
         self.helper = helper
         self.parent = parent
-        self.pid = os.getpid()
+        self._forks = deferred.forks
         # Weakly: the context is ours too, and what the program passed and got would wait for the cycle collector.
-        self.context = set_value(_ACTIVE, weakref.ref(self), trace.set_span_in_context(span, parent))
+        self.context = Context({**trace.set_span_in_context(span, parent), _ACTIVE: weakref.ref(self)})
         self._given = kwargs
         self.sent: Any = None  # the HTTP request, as far as a seam of the SDK has shown it
         self.headers: Any = None  # those of the HTTP response that counts, likewise
@@ -275,12 +283,13 @@ class Recording:
         self.call.response = response
         if response.request_id is not None:
             self.call.request_id = response.request_id
-        self._adopt_failure(response)
+        if response.failure is not None:
+            self._adopt_failure(response.failure)
 
-    def _adopt_failure(self, response: Response) -> None:
+    def _adopt_failure(self, failure: Failure) -> None:
         """The answer itself says that the call failed."""
-        if response.failure is not None and self.call.failure is None:
-            self.note_failure(response.failure)
+        if self.call.failure is None:
+            self.note_failure(failure)
 
     def note_failure(self, failure: Failure) -> None:
         """The call failed, though nothing was raised."""
@@ -295,7 +304,7 @@ class Recording:
             self._open.pop()  # atomic: of two threads that end the same recording one gets an IndexError
         except IndexError:
             return False
-        if os.getpid() != self.pid:
+        if deferred.forks != self._forks:
             return False
         self.call.duration_ns = max(0, at - self._started)
         return True
@@ -317,7 +326,8 @@ class Recording:
         response.finish_reasons = reasons or response.finish_reasons or [None]
         if None in response.finish_reasons:
             self.call.incomplete = True
-        self._adopt_failure(response)
+        if response.failure is not None:
+            self._adopt_failure(response.failure)
         if not self.wants_content:
             response.choices = {}
 
@@ -344,8 +354,10 @@ class Recording:
             guarded(put_attributes, self.span, {**attributes, **said} if said else attributes)
             if call.failure is not None:
                 guarded(self._set_status)
-        guarded(self._emit_events, attributes, content)
-        guarded(self._record_metrics)
+        if self.is_recorded and (logger := self.telemetry.logger) is not None:
+            guarded(self._emit_events, logger, attributes, content)
+        if (instruments := self.telemetry.instruments) is not None:
+            guarded(instruments.record, call, self.context)
 
     def _close(self) -> None:
         call = self.call
@@ -408,10 +420,8 @@ class Recording:
             message = failure.message if self.telemetry.describes_errors else failure.type
             self.span.set_status(StatusCode.ERROR, clean_text(message))
 
-    def _emit_events(self, attributes: Attributes, content: Content | None) -> None:
-        logger, call = self.telemetry.logger, self.call
-        if logger is None or not self.is_recorded:
-            return
+    def _emit_events(self, logger: Logger, attributes: Attributes, content: Content | None) -> None:
+        call = self.call
         if call.failure is not None:
             described = exception_attributes(call.failure, described=self.telemetry.describes_errors)
             guarded(self._emit, logger, names.EXCEPTION_EVENT, SeverityNumber.WARN, described)
@@ -428,11 +438,6 @@ class Recording:
     def _emit(self, logger: Logger, name: str, severity: SeverityNumber, attributes: dict[str, Any]) -> None:
         logger.emit(context=self.context, severity_number=severity, event_name=name, attributes=attributes)
 
-    def _record_metrics(self) -> None:
-        instruments = self.telemetry.instruments
-        if instruments is not None:
-            instruments.record(self.call, self.context)
-
 
 def _ask(hook: pipeline.Hook, call: Call) -> None:
     added = hook.finish(call)
@@ -443,14 +448,12 @@ def _ask(hook: pipeline.Hook, call: Call) -> None:
     call.attributes.update(added)
 
 
-def active(client: object) -> Recording | None:
-    """The recording of the request that this client is making right now, for the seams of its SDK."""
-    return _active(get_current(), client)
-
-
-def _active(context: Context, client: object) -> Recording | None:
-    reference = context.get(_ACTIVE)
-    recording = reference() if isinstance(reference, weakref.ref) else None
+def active(client: object, context: Context) -> Recording | None:
+    """The recording of the request that this client makes in this context, for the seams of its SDK."""
+    reference: Any = context.get(_ACTIVE)
+    if reference is None:
+        return None
+    recording: Recording | None = reference()
     return recording if recording is not None and recording.client is client else None
 
 

@@ -10,11 +10,13 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from aiobs.semconv.credentials import REDACTED, names_a_credential
 
 
+@lru_cache(maxsize=1024)
 def is_secret(name: str) -> bool:
     """A parameter or key of that name holds a credential: what any provider calls so, and ``token``."""
     return name.lower() == "token" or names_a_credential(name)
@@ -35,13 +37,13 @@ DEFAULT_POLICY = CapturePolicy()
 
 def reduced(value: Any, policy: CapturePolicy = DEFAULT_POLICY, depth: int = 0) -> Any:
     """A JSON-safe picture of any value; cycles and deep nesting end at ``max_depth``."""
-    if value is None or value is True or value is False:
-        return value
     kind = type(value)
     if kind is str:
-        return _cut(value, policy.max_str)
+        return value if len(value) <= policy.max_str else value[: policy.max_str] + "..."
     if kind is int:
         return value if -(2**63) <= value < 2**63 else str(value)
+    if value is None or kind is bool:
+        return value
     if kind is float:
         return value if math.isfinite(value) else str(value)
     return _reduced_object(value, policy, depth)
@@ -90,7 +92,3 @@ def _fields(value: Any) -> Mapping[str, Any] | None:
     if dataclasses.is_dataclass(value) or hasattr(type(value), "__pydantic_validator__"):
         return state
     return None
-
-
-def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[:limit] + "..."

@@ -22,7 +22,7 @@ from aiobs.call import Response
 from aiobs.capture import deferred
 from aiobs.capture.recording import Recording
 from aiobs.clock import monotonic_ns
-from aiobs.guard import guarded
+from aiobs.guard import guarded, swallow
 
 _GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 _CLOSERS = ("close", "aclose")
@@ -37,7 +37,6 @@ class Tap:
         self.last_at = monotonic_ns()
         self.chunks = 0
         self._is_open = False
-        self.fold = partial(recording.operation.fold_chunk, self.response)
         self._shadowed: list[tuple[Any, str, Callable[..., Any]]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         deferred.opened(self)
@@ -70,10 +69,9 @@ class Tap:
             return AsyncChunks(self, inner)
         return Chunks(self, inner)
 
-    def first(self, chunk: Any) -> None:
-        """The first chunk went to the program."""
+    def first(self) -> None:
+        """The first chunk goes to the program."""
         self.recording.first_chunk(self.last_at)
-        self.fold(chunk)
 
     def exhausted(self) -> None:
         """The program read to the end."""
@@ -235,7 +233,7 @@ class Tapped:
 
     def __init__(self, tap: Tap, inner: Any) -> None:
         self._tap = tap
-        self._fold = tap.fold
+        self._fold = tap.recording.operation.fold_chunk
         self.go_over(inner)
 
     def go_over(self, inner: Any) -> None:
@@ -270,8 +268,13 @@ class Chunks(Tapped):
             raise
         tap = self._tap
         tap.last_at = monotonic_ns()
+        if not tap.chunks:
+            guarded(tap.first)
         tap.chunks += 1
-        guarded(tap.first if tap.chunks == 1 else self._fold, chunk)
+        try:
+            self._fold(tap.response, chunk)
+        except Exception as error:
+            swallow(self._fold, error)
         return chunk
 
     def close(self) -> None:
@@ -299,8 +302,13 @@ class AsyncChunks(Tapped):
             raise
         tap = self._tap
         tap.last_at = monotonic_ns()
+        if not tap.chunks:
+            guarded(tap.first)
         tap.chunks += 1
-        guarded(tap.first if tap.chunks == 1 else self._fold, chunk)
+        try:
+            self._fold(tap.response, chunk)
+        except Exception as error:
+            swallow(self._fold, error)
         return chunk
 
     async def aclose(self) -> None:

@@ -86,6 +86,7 @@ class Telemetry:
     content_on_events: bool = field(init=False, repr=False)
     content_in_file: bool = field(init=False, repr=False)
     describes_errors: bool = field(init=False, repr=False)
+    _has_listeners: bool = field(init=False, repr=False)
     _meters: _Cached[Instruments] = field(init=False, repr=False)
     _loggers: _Cached[Logger] = field(init=False, repr=False)
 
@@ -99,14 +100,16 @@ class Telemetry:
         object.__setattr__(self, "content_on_events", on_events)
         object.__setattr__(self, "content_in_file", self.capture is not CaptureContent.NO_CONTENT)
         object.__setattr__(self, "describes_errors", on_spans or on_events)
+        listens = self.sink is not None or self.hooks or _takes_spans(self.tracer_provider, self.tracer)
+        object.__setattr__(self, "_has_listeners", bool(listens))
 
     @property
     def is_idle(self) -> bool:
         """Nobody would get anything: no session file, no hook, no provider of traces or metrics."""
-        provider = self.tracer_provider or _set_globally(trace, "_TRACER_PROVIDER", trace.get_tracer_provider)
-        if provider is not None and not isinstance(provider, _NOWHERE) and not isinstance(self.tracer, NoOpTracer):
+        if self._has_listeners:
             return False
-        return self.sink is None and not self.hooks and self.instruments is None
+        provider = self.tracer_provider or _global_tracers()
+        return not _takes_spans(provider, self.tracer) and self.instruments is None
 
     def clean(self, failure: Failure, secrets: tuple[str, ...]) -> Failure:
         """The failure without credentials, and without what it says where not even the session file has content."""
@@ -118,7 +121,7 @@ class Telemetry:
     @property
     def instruments(self) -> Instruments | None:
         """The instruments, or None while no MeterProvider is set."""
-        provider = self.meter_provider or _set_globally(_metrics, "_METER_PROVIDER", metrics.get_meter_provider)
+        provider = self.meter_provider or _global_meters()
         if provider is not self._meters.provider:
             self._meters.remember(provider, guarded(self._new_instruments, provider))
         return self._meters.value
@@ -126,7 +129,7 @@ class Telemetry:
     @property
     def logger(self) -> Logger | None:
         """The logger for events, or None while no LoggerProvider is set."""
-        provider = self.logger_provider or _set_globally(_logs, "_LOGGER_PROVIDER", get_logger_provider)
+        provider = self.logger_provider or _global_loggers()
         if provider is not self._loggers.provider:
             self._loggers.remember(provider, guarded(_logger, provider))
         return self._loggers.value
@@ -172,15 +175,21 @@ class NoTracer(NoOpTracer):
         return stand_in(context)
 
 
-def _set_globally(module: Any, name: str, getter: Callable[[], Any]) -> Any:
-    """The global provider, None while there is none.
+def _global(module: Any, name: str, getter: Callable[[], Any]) -> Callable[[], Any]:
+    """What gives the global provider, None while there is none.
 
     The API's own getter reads the environment each time as long as none is set, which costs more than all of metrics.
     """
-    try:
-        return getattr(module, name)
-    except AttributeError:
-        return getter()
+    return partial(getattr, module, name) if hasattr(module, name) else getter
+
+
+_global_tracers = _global(trace, "_TRACER_PROVIDER", trace.get_tracer_provider)
+_global_meters = _global(_metrics, "_METER_PROVIDER", metrics.get_meter_provider)
+_global_loggers = _global(_logs, "_LOGGER_PROVIDER", get_logger_provider)
+
+
+def _takes_spans(provider: TracerProvider | None, tracer: Tracer) -> bool:
+    return provider is not None and not isinstance(provider, _NOWHERE) and not isinstance(tracer, NoOpTracer)
 
 
 _NOWHERE = (trace.ProxyTracerProvider, trace.NoOpTracerProvider)

@@ -96,7 +96,7 @@ class Instrumentor:
             if provider not in missing:
                 for patch in patches:
                     patch.put_on()
-        self._warn_of_gaps()
+                _warn_of_gap(provider, patches)
         return self
 
     def uninstrument(self) -> None:
@@ -114,11 +114,11 @@ class Instrumentor:
     def _chosen(self) -> list[tuple[Provider, tuple[Patch, ...]]]:
         return [entry for name, entry in _patches().items() if self._names is None or name in self._names]
 
-    def _warn_of_gaps(self) -> None:
-        """An SDK that is here and of which nothing could be wrapped is never passed over in silence."""
-        for name, state in self.status().items():
-            if state["available"] and not state["patched"] and state["reason"] != _WAITING:
-                _log.warning("aiobs: %s %s is not instrumented: %s", name, state["version"], state["reason"])
+
+def _warn_of_gap(provider: Provider, patches: tuple[Patch, ...]) -> None:
+    """An SDK that is here and of which nothing could be wrapped is never passed over in silence."""
+    if not _is_patched(patches) and (reason := _reason(True, patches)) != _WAITING:
+        _log.warning("aiobs: %s %s is not instrumented: %s", provider.name, _version(provider), reason)
 
 
 _WAITING = "not imported yet; it is instrumented when it is"
@@ -127,7 +127,7 @@ _WAITING = "not imported yet; it is instrumented when it is"
 def _status(provider: Provider, patches: tuple[Patch, ...]) -> dict[str, Any]:
     methods = {f"{patch.method.module}:{patch.method.qualname}": patch.state for patch in patches}
     available = is_installed(provider)
-    patched = any(patch.active and patch.state in ("patched", "changed") for patch in patches)
+    patched = _is_patched(patches)
     return {
         "available": available,
         "version": _version(provider) if available else None,
@@ -135,6 +135,10 @@ def _status(provider: Provider, patches: tuple[Patch, ...]) -> dict[str, Any]:
         "reason": "" if patched else _reason(available, patches),
         "methods": methods,
     }
+
+
+def _is_patched(patches: tuple[Patch, ...]) -> bool:
+    return any(patch.active and patch.state in ("patched", "changed") for patch in patches)
 
 
 def _reason(available: bool, patches: tuple[Patch, ...]) -> str:

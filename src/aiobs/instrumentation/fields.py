@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import reduce
+from operator import or_
+from types import NoneType
 from typing import Any
 
 
@@ -27,6 +30,8 @@ def _fields_of_other(item: Any) -> Mapping[str, Any]:
 
 def get(item: Any, name: str) -> Any:
     """One field, or None."""
+    if item is None:
+        return None
     if type(item) is dict:
         return item.get(name)
     return item.get(name) if isinstance(item, Mapping) else getattr(item, name, None)
@@ -39,15 +44,30 @@ def items(value: Any) -> Iterable[Any]:
 
 def count(value: Any) -> int | None:
     """A number of tokens; anything else (a string, a negative number, one that JSON cannot hold exactly) is None."""
-    return value if type(value) is int and 0 <= value <= _MAX_COUNT else None
+    return value if type(value) is int and not value >> _COUNT_BITS else None
 
 
-_MAX_COUNT = 2**53 - 1  # so that no sum of counts leaves the 64 bits of an attribute
+def counts(*values: Any) -> tuple[int | None, ...]:
+    """These numbers of tokens, None where there is none; they are looked at together, and one by one if one is odd."""
+    is_plain = _NUMBERS.issuperset(map(type, values)) and not reduce(or_, filter(None, values), 0) >> _COUNT_BITS
+    return values if is_plain else tuple(map(count, values))
+
+
+_NUMBERS = frozenset({int, NoneType})
+_COUNT_BITS = 53  # so that no sum of counts leaves the 64 bits of an attribute
 
 
 def text(value: Any) -> str | None:
     """A text that says something; anything else is None."""
     return value if type(value) is str and value else None
+
+
+def texts(*values: Any) -> tuple[str | None, ...]:
+    """These texts, None where there is none; they are looked at together, and one by one if one is odd."""
+    return values if _TEXTS.issuperset(map(type, values)) and "" not in values else tuple(map(text, values))
+
+
+_TEXTS = frozenset({str, NoneType})
 
 
 def unread(value: Any) -> str:

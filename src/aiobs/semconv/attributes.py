@@ -17,23 +17,24 @@ from aiobs.semconv.encode import Attributes
 
 def put_attributes(span: Span, attributes: Attributes) -> None:
     """``span.set_attributes(attributes)``, for attributes that are clean."""
-    held: Any = getattr(span, "_attributes", None)
-    if _is_the_sdks(type(span).set_attributes) and _fits(held, len(attributes)):
-        with span._lock:  # type: ignore[attr-defined]  # the SDK's Span has one; the API's does not say so
-            if span._end_time is None:  # type: ignore[attr-defined]  # the same
-                with held._lock:
-                    held._dict.update(attributes)
-                return
-    span.set_attributes(attributes)
+    if not (_is_the_sdks(type(span).set_attributes) and _put(span, attributes)):
+        span.set_attributes(attributes)
 
 
-def _fits(held: Any, more: int) -> bool:
-    """The container is the one that we know, takes more, and has no limit that these attributes come near."""
+def _put(span: Any, attributes: Attributes) -> bool:
+    """False if a limit comes near, the span has ended, or its container is not the one that we know."""
     try:
-        room = held.maxlen is None or len(held._dict) + more <= held.maxlen
-        return held.max_value_len is None and room and not held._immutable
+        held = span._attributes
+        given, most = held._dict, held.maxlen
+        if held.max_value_len is not None or (most is not None and len(given) + len(attributes) > most):
+            return False
+        with span._lock, held._lock:
+            if span._end_time is not None:
+                return False
+            given.update(attributes)
     except AttributeError:
         return False
+    return True
 
 
 _seen: dict[Any, bool] = {}

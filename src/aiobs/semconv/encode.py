@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from functools import lru_cache
-from operator import attrgetter
+from functools import lru_cache, partial
+from itertools import compress
+from operator import attrgetter, is_not
 from typing import Any
 
 from opentelemetry.util.types import AttributeValue
 from pydantic_core import from_json
 
-from aiobs.call import Call, Callsite, Choice, Failure, Message, Part, Said, Server, ToolCall, Usage
+from aiobs.call import MODALITIES, Call, Callsite, Choice, Failure, Message, Part, Said, Server, ToolCall, Usage
 from aiobs.semconv import names
 from aiobs.semconv.serialise import clean_text
 
@@ -59,7 +60,7 @@ def _write_end(call: Call, attributes: Attributes) -> None:
         attributes[names.INCOMPLETE] = True
     if call.cancelled:
         attributes[names.CANCELLED] = True
-    if call.retries:
+    if call.attempts > 1:
         attributes[names.RETRY_COUNT] = call.retries
     if call.status_code is not None:
         attributes[names.HTTP_STATUS] = call.status_code
@@ -185,9 +186,10 @@ def _write_response(call: Call, attributes: Attributes) -> None:
     response = call.response
     if response is None:
         return
-    for key, value in zip(_IDENTITY_NAMES, _identity(response)):  # noqa: B905  # as many, side by side; a keyword costs
-        if value:
-            attributes[key] = value if value.isascii() else clean_text(value)
+    identity: tuple[Any, ...] = _identity(response)
+    if not "".join(filter(None, identity)).isascii():
+        identity = tuple(value and clean_text(value) for value in identity)
+    attributes.update(compress(zip(_IDENTITY_NAMES, identity), identity))  # noqa: B905  # as many; a keyword costs
     if response.finish_reasons:
         attributes[names.FINISH_REASONS] = tuple(map(finish_reason, response.finish_reasons))
     if response.conversation is not None:
@@ -196,9 +198,8 @@ def _write_response(call: Call, attributes: Attributes) -> None:
         attributes[names.COMPACTED] = True
     if response.status is not None:
         attributes[names.RESPONSE_STATUS] = clean_text(response.status)
-    for key, found in zip(_FOUND_NAMES, _found(response)):  # noqa: B905  # as many, side by side; a keyword costs
-        if found is not None:
-            attributes[key] = found
+    found: tuple[Any, ...] = _found(response)
+    attributes.update(compress(zip(_FOUND_NAMES, found), map(_is_given, found)))  # noqa: B905  # as many
     if response.usage is not None:
         _write_usage(response.usage, attributes)
 
@@ -222,32 +223,23 @@ def finish_reason(reason: Any) -> str:
 
 
 def _write_usage(usage: Usage, attributes: Attributes) -> None:
-    for key, value in zip(_USAGE_NAMES, _counts(usage)):  # noqa: B905  # as many, side by side; a keyword costs
-        if value is not None:
-            attributes[key] = value
-    for share, value in usage.split.items():
-        attributes[_SPLIT_NAMES[share]] = value
-    for unit, amount in usage.units.items():
-        attributes[f"{names.USAGE}.{unit}"] = amount
+    _, *counts = usage
+    attributes.update(compress(zip(_USAGE_NAMES, counts), map(_is_given, counts)))  # noqa: B905  # as many
 
 
-_counts = attrgetter("input", "output", "cache_read", "cache_write", "reasoning")
+_is_given = partial(is_not, None)
 _USAGE_NAMES = (
     names.INPUT_TOKENS,
     names.OUTPUT_TOKENS,
     names.CACHE_READ_TOKENS,
     names.CACHE_WRITE_TOKENS,
+    *(f"gen_ai.usage.{modality}.input_tokens" for modality in MODALITIES),
     names.REASONING_TOKENS,
+    *(f"gen_ai.usage.{modality}.output_tokens" for modality in MODALITIES),
+    *(f"gen_ai.usage.{modality}.cache_read.input_tokens" for modality in MODALITIES),
+    *(f"{names.USAGE}.{unit}" for unit in ("images", "videos", "seconds", "characters")),
 )
-_SPLIT_NAMES = {
-    (modality, kind): f"gen_ai.usage.{modality}.{name}"
-    for modality in ("text", "image", "audio")
-    for kind, name in (
-        ("input", "input_tokens"),
-        ("output", "output_tokens"),
-        ("cache_read", "cache_read.input_tokens"),
-    )
-}
+"""Attributes of the counts of ``Usage``, in their order."""
 
 
 def _write_failure(failure: Failure, attributes: Attributes) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from opentelemetry.context import Context
 from opentelemetry.metrics import Meter
 
-from aiobs.call import Call, Usage
+from aiobs.call import MODALITIES, Call, Usage
 from aiobs.semconv import names
 from aiobs.semconv.encode import Attributes, start_attributes
 from aiobs.semconv.serialise import clean_text
@@ -133,8 +133,8 @@ def _with_tier(attributes: Attributes, call: Call) -> Attributes:
 def _shares(usage: Usage, kind: str, total: int) -> Iterator[tuple[str, int]]:
     """The total by modality: what the provider split off, and the rest as ``unknown``."""
     rest = total
-    for modality in ("text", "image", "audio"):
-        share = usage.split.get((modality, kind), 0)
+    for modality in MODALITIES:
+        share = getattr(usage, f"{kind}_{modality}") or 0
         if 0 < share <= rest:
             rest -= share
             yield modality, share

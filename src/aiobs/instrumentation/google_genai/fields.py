@@ -14,17 +14,25 @@ MAX_DEPTH = 32
 
 def field(item: Any, name: str) -> Any:
     """One field by its snake_case name, or None."""
+    if item is None:
+        return None
     if isinstance(item, Mapping):
         found = item.get(name)
         return item.get(_camel(name)) if found is None else found
     return getattr(item, "__dict__", _NOTHING).get(name)
 
 
+def fields_of(item: Any) -> Mapping[str, Any]:
+    """The fields by their snake_case names."""
+    if isinstance(item, Mapping):
+        return {_snake(key): value for key, value in item.items()}
+    fields: Mapping[str, Any] = getattr(item, "__dict__", _NOTHING)
+    return fields
+
+
 def given(item: Any) -> dict[str, Any]:
     """The fields that somebody gave, by their snake_case names; what is None is not given."""
-    if isinstance(item, Mapping):
-        return {_snake(key): value for key, value in item.items() if value is not None}
-    fields = getattr(item, "__dict__", _NOTHING)
+    fields = fields_of(item)
     named = getattr(item, "__pydantic_fields_set__", fields)
     return {name: value for name in sorted(named) if (value := fields.get(name)) is not None}
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
-from aiobs.call import Call, Choice, Request, Response, Said, ToolCall, Usage
-from aiobs.instrumentation.fields import count, items, text
+from aiobs.call import MODALITIES, Call, Choice, Request, Response, Said, ToolCall, Usage
+from aiobs.instrumentation.fields import count, counts, items, text, texts
 from aiobs.instrumentation.google_genai.contents import part_of
-from aiobs.instrumentation.google_genai.fields import bare_model, field, given, plain, word
+from aiobs.instrumentation.google_genai.fields import bare_model, field, fields_of, given, plain, word
 from aiobs.instrumentation.records import usage_record
 from aiobs.semconv.serialise import to_json
 
@@ -77,24 +77,29 @@ def _output_type(config: Mapping[str, Any]) -> str | None:
 def read_response(result: GenerateContentResponse | Any) -> Response:
     """Ids, usage and finish reasons; a prompt that was blocked has no candidate, and the reason of the block."""
     answer = _answer(result)
-    candidates = items(field(answer, "candidates"))
+    fields = fields_of(answer)
+    candidates = items(fields.get("candidates"))
+    id_, model = texts(fields.get("response_id"), fields.get("model_version"))
     response = Response(
-        id=text(field(answer, "response_id")),
-        model=text(field(answer, "model_version")),
-        usage=read_usage(counts_of(field(answer, "usage_metadata"))),
+        id=id_,
+        model=model,
+        usage=read_usage(counts_of(fields.get("usage_metadata"))),
         finish_reasons=[word(field(candidate, "finish_reason")) for candidate in candidates],
         native=answer,
     )
-    _read_block(response, answer)
-    first = next(iter(candidates), None)
-    response.continues = response.finish_reasons[:1] == ["continuation"] and bool(field(first, "continuation_token"))
+    if not response.finish_reasons:
+        _read_block(response, answer)
+    elif response.finish_reasons[0] == "continuation":
+        response.continues = bool(field(next(iter(candidates)), "continuation_token"))
     return response
 
 
 def _answer(result: Any) -> Any:
     """The answer; with ``should_return_http_response`` it is the body that the SDK did not parse."""
+    if field(result, "candidates") is not None:
+        return result
     body = field(field(result, "sdk_http_response"), "body")
-    if field(result, "candidates") is not None or not isinstance(body, str):
+    if not isinstance(body, str):
         return result
     try:
         return from_json(body)
@@ -104,13 +109,13 @@ def _answer(result: Any) -> Any:
 
 def _read_block(response: Response, answer: Any) -> None:
     reason = word(field(field(answer, "prompt_feedback"), "block_reason"))
-    if reason is not None and not response.finish_reasons:
+    if reason is not None:
         response.finish_reasons = [reason]
 
 
 def counts_of(usage: Any) -> dict[str, Any]:
     """The counts that the provider gave, by their snake_case names."""
-    return {name: value for name, value in given(usage).items() if name in _COUNTS}
+    return {name: value for name, value in fields_of(usage).items() if value is not None and name in _COUNTS}
 
 
 _COUNTS = frozenset(
@@ -129,34 +134,48 @@ _COUNTS = frozenset(
 )
 
 
-def read_usage(counts: dict[str, Any]) -> Usage | None:
+def read_usage(given: dict[str, Any]) -> Usage | None:
     """Tokens by the conventions: what tools put into the prompt is input, thoughts are output."""
-    if not counts:
+    if not given:
         return None
-    prompt, tools = count(counts.get("prompt_token_count")), count(counts.get("tool_use_prompt_token_count"))
-    said, thoughts = count(counts.get("candidates_token_count")), count(counts.get("thoughts_token_count"))
-    split: dict[tuple[str, str], int] = {}
-    for name, kind in _DETAILS:
-        for detail in items(counts.get(name)):
-            modality, tokens = word(field(detail, "modality")), count(field(detail, "token_count"))
-            if modality in ("text", "image", "audio") and tokens is not None:
-                split[modality, kind] = split.get((modality, kind), 0) + tokens
+    prompt, tools, said, thoughts, cached = counts(*map(given.get, _TOTALS))
     return Usage(
-        input=_sum(prompt, tools),
-        output=_sum(said, thoughts),
-        cache_read=count(counts.get("cached_content_token_count")),
+        {name: value for name, value in given.items() if type(value) is int},
+        _sum(prompt, tools),
+        _sum(said, thoughts),
+        cached,
         reasoning=thoughts,
-        split=split,
-        native={name: value for name, value in counts.items() if type(value) is int},
+        **_shares(given),
     )
 
 
-_DETAILS = (
-    ("prompt_tokens_details", "input"),
-    ("tool_use_prompt_tokens_details", "input"),
-    ("candidates_tokens_details", "output"),
-    ("cache_tokens_details", "cache_read"),
+_TOTALS = (
+    "prompt_token_count",
+    "tool_use_prompt_token_count",
+    "candidates_token_count",
+    "thoughts_token_count",
+    "cached_content_token_count",
 )
+
+
+def _shares(given: dict[str, Any]) -> dict[str, int]:
+    """Tokens by modality, by the names of ``Usage``, where the provider says."""
+    shares: dict[str, int] = {}
+    for name in filter(given.get, _DETAILS):
+        for detail in items(given[name]):
+            modality, tokens = word(field(detail, "modality")), count(field(detail, "token_count"))
+            if modality in MODALITIES and tokens is not None:
+                share = f"{_DETAILS[name]}_{modality}"
+                shares[share] = shares.get(share, 0) + tokens
+    return shares
+
+
+_DETAILS = {
+    "prompt_tokens_details": "input",
+    "tool_use_prompt_tokens_details": "input",
+    "candidates_tokens_details": "output",
+    "cache_tokens_details": "cache_read",
+}
 
 
 def _sum(one: int | None, other: int | None) -> int | None:
@@ -181,13 +200,12 @@ def fold_chunk(response: Response, chunk: GenerateContentResponse | Any) -> None
     usage = chunk.usage_metadata
     if usage is not None:
         _keep_usage(response, usage)
-    candidates = chunk.candidates
-    if candidates and len(candidates) == 1 and response.choices:
+    candidates, known = chunk.candidates, response.choices.get(0)
+    if known is not None and candidates and len(candidates) == 1:
         candidate = candidates[0]
-        if candidate.__pydantic_fields_set__ <= _PIECE and candidate.index in (None, 0):
-            known = response.choices.get(0)
-            if known is not None and (not response.wants_content or _is_text(known, candidate)):
-                return
+        is_piece = candidate.__pydantic_fields_set__ <= _PIECE and candidate.index in (None, 0)
+        if is_piece and (not response.wants_content or _is_text(known, candidate)):
+            return
     _fold_other(response, chunk)
 
 
@@ -237,7 +255,7 @@ def _fold_other(response: Response, chunk: Any) -> None:
     first = response.choices.get(0)
     if first is not None and first.finish_reason not in (None, "continuation"):
         response.continues = False
-    if not response.choices:
+    if not response.choices and not response.finish_reasons:
         _read_block(response, chunk)
 
 

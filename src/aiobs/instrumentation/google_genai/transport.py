@@ -11,10 +11,11 @@ import re
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from opentelemetry.context import get_current
 from pydantic_core import from_json
 
 from aiobs.call import Failure
-from aiobs.capture.recording import active
+from aiobs.capture.recording import Recording, active
 from aiobs.errors import answered_error
 from aiobs.guard import guarded
 from aiobs.instrumentation.google_genai.fields import field
@@ -22,9 +23,10 @@ from aiobs.instrumentation.google_genai.fields import field
 
 def note_attempt(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Count one more attempt, and keep the status of the answer."""
-    guarded(_count, instance)
+    recording = guarded(_attempting, instance)
     response = wrapped(*args, **kwargs)
-    guarded(_keep_answer, instance, response)
+    if recording is not None:
+        guarded(_keep_answer, recording, response)
     return response
 
 
@@ -34,24 +36,24 @@ def note_attempt_async(
     """The same of an async client."""
 
     async def attempt() -> Any:
-        guarded(_count, instance)
+        recording = guarded(_attempting, instance)
         response = await wrapped(*args, **kwargs)
-        guarded(_keep_answer, instance, response)
+        if recording is not None:
+            guarded(_keep_answer, recording, response)
         return response
 
     return attempt()
 
 
-def _count(client: Any) -> None:
-    recording = active(client)
+def _attempting(client: Any) -> Recording | None:
+    """The recording of the request, with one more attempt."""
+    recording = active(client, get_current())
     if recording is not None:
         recording.call.attempts += 1
+    return recording
 
 
-def _keep_answer(client: Any, response: Any) -> None:
-    recording = active(client)
-    if recording is None:
-        return
+def _keep_answer(recording: Recording, response: Any) -> None:
     status = getattr(response, "status_code", None)
     if type(status) is int:
         recording.call.status_code = status

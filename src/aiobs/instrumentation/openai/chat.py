@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiobs.call import Call, Choice, Failure, Request, Response, ToolCall, Usage
 from aiobs.errors import answered_error
-from aiobs.instrumentation.fields import count, fields_of, get, items, text, unread
+from aiobs.instrumentation.fields import counts, fields_of, get, items, texts, unread
 from aiobs.instrumentation.openai.media import audio_part
 from aiobs.instrumentation.openai.requests import as_sent
 
@@ -40,8 +40,8 @@ def read_request(kwargs: dict[str, Any]) -> Request:
     """Model and parameters; ``extra_body`` overrides them, as it does on the wire."""
     given = as_sent(kwargs)
     params: dict[str, Any] = {"api_type": "chat_completions"}
-    for key in given:
-        if key in _PARAMETERS and (value := given[key]) is not None:
+    for key in filter(_PARAMETERS.get, given):
+        if (value := given[key]) is not None:
             params[_PARAMETERS[key]] = value
     if ("modalities" in given or "response_format" in given) and (output := _output_type(given)) is not None:
         params["output_type"] = output
@@ -74,22 +74,26 @@ def read_response(result: ChatCompletion | Any) -> Response:
     """Ids, usage and finish reasons. A body that was no JSON comes as ``str`` and has none of them."""
     fields = fields_of(result)
     choices = items(fields.get("choices"))
+    id_, model, tier, fingerprint, request = texts(*map(fields.get, _IDENTITY), getattr(result, "_request_id", None))
     return Response(
-        id=text(fields.get("id")),
-        model=text(fields.get("model")),
+        id=id_,
+        model=model,
         usage=usage_of(fields.get("usage")),
         finish_reasons=[get(choice, "finish_reason") for choice in choices],
-        service_tier=text(fields.get("service_tier")),
-        system_fingerprint=text(fields.get("system_fingerprint")),
-        request_id=text(getattr(result, "_request_id", None)),
+        service_tier=tier,
+        system_fingerprint=fingerprint,
+        request_id=request,
         failure=None if choices else error_in_answer(fields.get("error")),
         native=result,
     )
 
 
+_IDENTITY = ("id", "model", "service_tier", "system_fingerprint")
+
+
 def read_identity(response: Response, source: Any) -> None:
     """Ids and model of a chunk. Some of a stream have empty ones; other servers send other types."""
-    for name in ("id", "model", "service_tier", "system_fingerprint"):
+    for name in _IDENTITY:
         value = getattr(source, name, None)
         if value and type(value) is str:
             setattr(response, name, value)
@@ -104,32 +108,17 @@ def usage_of(usage: CompletionUsage | Any) -> Usage | None:
     """Tokens as chat completions count them; None where there is no usage."""
     if usage is None:
         return None
-    counts = fields_of(usage)
-    prompt = fields_of(counts.get("prompt_tokens_details"))
-    completion = fields_of(counts.get("completion_tokens_details"))
-    return Usage(
-        count(counts.get("prompt_tokens")),
-        count(counts.get("completion_tokens")),
-        count(prompt.get("cached_tokens")),
-        count(prompt.get("cache_write_tokens")),
-        count(completion.get("reasoning_tokens")),
-        _split(prompt, completion) if prompt or completion else {},
-        usage,
-    )
+    whole = fields_of(usage)
+    prompt = fields_of(whole.get("prompt_tokens_details"))
+    completion = fields_of(whole.get("completion_tokens_details"))
+    found = counts(*map(whole.get, _WHOLE), *map(prompt.get, _PROMPT), *map(completion.get, _COMPLETION))
+    return Usage(usage, *found)
 
 
-def _split(prompt: Mapping[str, Any], completion: Mapping[str, Any]) -> dict[tuple[str, str], int]:
-    """Tokens by modality, where the provider says."""
-    split = {}
-    for name, modality in _MODALITIES:
-        if (given := prompt.get(name)) is not None and (tokens := count(given)) is not None:
-            split[modality, "input"] = tokens
-        if (given := completion.get(name)) is not None and (tokens := count(given)) is not None:
-            split[modality, "output"] = tokens
-    return split
-
-
-_MODALITIES = (("text_tokens", "text"), ("image_tokens", "image"), ("audio_tokens", "audio"))
+# The counts of ``Usage``, in their order, as these objects call them.
+_WHOLE = ("prompt_tokens", "completion_tokens")
+_PROMPT = ("cached_tokens", "cache_write_tokens", "text_tokens", "image_tokens", "audio_tokens")
+_COMPLETION = ("reasoning_tokens", "text_tokens", "image_tokens", "audio_tokens")
 
 
 def read_choices(result: ChatCompletion | Any) -> dict[int, Choice]:
@@ -147,13 +136,12 @@ def read_choices(result: ChatCompletion | Any) -> dict[int, Choice]:
 def fold_chunk(response: Response, chunk: ChatCompletionChunk | Any) -> None:
     """Add one chunk; the common one, a piece of text of choice 0 and nothing else, takes the short way."""
     try:
-        choices = chunk.choices
-        if choices and chunk.usage is None and len(choices) == 1:
-            choice = choices[0]
-            known = response.choices.get(choice.index) if choice.finish_reason is None else None
+        (choice,) = chunk.choices
+        if chunk.usage is None and choice.finish_reason is None:
+            known = response.choices.get(choice.index)
             if known is not None and (not response.wants_content or _is_text(known, choice.delta)):
                 return
-    except (AttributeError, TypeError):  # not the types that the API has: the long way looks at each
+    except (AttributeError, TypeError, ValueError):  # other than one, or not the types that the API has
         pass
     _fold_other(response, chunk)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiobs.call import Call, Choice, Failure, Job, Request, Response, Usage
 from aiobs.errors import answered_error
-from aiobs.instrumentation.fields import count, fields_of, get, items, text, unread
+from aiobs.instrumentation.fields import counts, fields_of, get, items, text, texts, unread
 from aiobs.instrumentation.openai.items import fold_item
 from aiobs.instrumentation.openai.requests import as_sent
 from aiobs.instrumentation.records import usage_record
@@ -35,11 +35,21 @@ def read_request(kwargs: dict[str, Any]) -> Request:
     """Model and parameters; ``extra_body`` overrides them, as it does on the wire."""
     given = as_sent(kwargs)
     params: dict[str, Any] = {"api_type": "responses"}
-    for key, name in _PARAMETERS.items():
-        if (value := given.get(key)) is not None:
-            params[name] = value
+    for key in filter(_PARAMETERS.get, given):
+        if (value := given[key]) is not None:
+            params[_PARAMETERS[key]] = value
+    if not _STRUCTURED.isdisjoint(given):
+        params.update((name, value) for name, value in _read_structured(given).items() if value is not None)
+    return Request(model=text(given.get("model")), params=params, stream=bool(given.get("stream")))
+
+
+_STRUCTURED = frozenset({"conversation", "prompt", "reasoning", "text", "text_format", "service_tier"})
+
+
+def _read_structured(given: dict[str, Any]) -> dict[str, Any]:
+    """The parameters that are more than a value."""
     conversation, prompt, tier = given.get("conversation"), given.get("prompt"), given.get("service_tier")
-    found = {
+    return {
         "conversation": conversation if isinstance(conversation, str) else get(conversation, "id"),
         "prompt_name": get(prompt, "id"),
         "prompt_version": get(prompt, "version"),
@@ -47,8 +57,6 @@ def read_request(kwargs: dict[str, Any]) -> Request:
         "output_type": _output_type(given),
         "service_tier": tier if tier != "auto" else None,
     }
-    params.update((name, value) for name, value in found.items() if value is not None)
-    return Request(model=text(given.get("model")), params=params, stream=bool(given.get("stream")))
 
 
 def _output_type(given: dict[str, Any]) -> str | None:
@@ -73,26 +81,29 @@ def read_response(result: NativeResponse | Any) -> Response:
 def _read(response: Response, result: Any) -> None:
     """Everything but content, also of the answer as it stands in the middle of a stream."""
     fields = fields_of(result)
-    status, output = text(fields.get("status")), items(fields.get("output"))
-    response.id = text(fields.get("id")) or response.id
-    response.model = text(fields.get("model")) or response.model
-    response.service_tier = text(fields.get("service_tier")) or response.service_tier
+    kinds = [get(item, "type") for item in items(fields.get("output"))]
+    id_, model, tier, status = texts(*map(fields.get, _IDENTITY))
+    response.id = id_ or response.id
+    response.model = model or response.model
+    response.service_tier = tier or response.service_tier
     response.conversation = text(get(fields.get("conversation"), "id"))
-    response.compacted = any(get(item, "type") == "compaction" for item in output)
+    response.compacted = "compaction" in kinds
     response.usage = usage_of(fields.get("usage")) or response.usage
     response.native = result
     response.job = None if fields.get("background") is False else job_of(response.id, status)
-    if (reason := _finish_reason(status, fields, output)) is not None:
+    if (reason := _finish_reason(status, fields, kinds)) is not None:
         response.finish_reasons = [reason]
     if status == "failed" or (status is None and fields.get("error") is not None):
         response.failure = _failure(fields.get("error"))
 
 
-def _finish_reason(status: str | None, fields: Any, output: Any) -> str | None:
+_IDENTITY = ("id", "model", "service_tier", "status")
+
+
+def _finish_reason(status: str | None, fields: Any, kinds: list[Any]) -> str | None:
     """In the words of chat completions; None while it is queued or running."""
     if status == "completed":
-        calls = any(get(item, "type") in ("function_call", "custom_tool_call") for item in output)
-        return "tool_calls" if calls else "stop"
+        return "tool_calls" if any(kind in kinds for kind in _CALLS) else "stop"
     if status == "incomplete":
         reason = text(get(fields.get("incomplete_details"), "reason"))
         return "length" if reason == "max_output_tokens" else reason
@@ -115,16 +126,16 @@ def usage_of(usage: Any) -> Usage | None:
     """Tokens as responses count them; None where there is no usage."""
     if usage is None:
         return None
-    spent, made = get(usage, "input_tokens_details"), get(usage, "output_tokens_details")
-    counts = {name: get(usage, name) for name in ("input_tokens", "output_tokens", "total_tokens")}
-    return Usage(
-        input=count(counts["input_tokens"]),
-        output=count(counts["output_tokens"]),
-        cache_read=count(get(spent, "cached_tokens")),
-        cache_write=count(get(spent, "cache_write_tokens")),
-        reasoning=count(get(made, "reasoning_tokens")),
-        native={name: value for name, value in counts.items() if type(value) is int},
-    )
+    whole = fields_of(usage)
+    spent, made = fields_of(whole.get("input_tokens_details")), fields_of(whole.get("output_tokens_details"))
+    read, written, reasoning = spent.get("cached_tokens"), spent.get("cache_write_tokens"), made.get("reasoning_tokens")
+    given, output, read, written, reasoning = counts(*map(whole.get, _WHOLE), read, written, reasoning)
+    native = {name: whole[name] for name in _NATIVE if type(whole.get(name)) is int}
+    return Usage(native, given, output, read, written, reasoning=reasoning)
+
+
+_WHOLE = ("input_tokens", "output_tokens")
+_NATIVE = (*_WHOLE, "total_tokens")
 
 
 def read_choices(result: NativeResponse | Any) -> dict[int, Choice]:
@@ -140,7 +151,7 @@ def read_choices(result: NativeResponse | Any) -> dict[int, Choice]:
 
 def fold_chunk(response: Response, chunk: ResponseStreamEvent | Any) -> None:
     """Add one event; a piece of something, the common one, takes the short way."""
-    kind = text(get(chunk, "type"))
+    kind = text(getattr(chunk, "type", None) or get(chunk, "type"))
     read = _DELTAS.get(kind or "")
     if read is not None:
         if response.wants_content:

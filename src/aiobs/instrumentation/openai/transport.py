@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from opentelemetry.context import get_current
+
 from aiobs.capture.recording import active
 from aiobs.guard import guarded
 
@@ -26,12 +28,12 @@ def note_response(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, .
 
 
 def _count_retry(client: Any) -> None:
-    if (recording := active(client)) is not None:
+    if (recording := active(client, get_current())) is not None:
         recording.call.attempts = max(1, recording.call.attempts) + 1
 
 
 def _keep_answer(client: Any, kwargs: dict[str, Any]) -> None:
-    if (recording := active(client)) is not None:
+    if (recording := active(client, get_current())) is not None:
         response: Any = kwargs.get("response")
         status = getattr(response, "status_code", None)
         if type(status) is int:
