@@ -76,13 +76,14 @@ class Server(NamedTuple):
 class Prompt:
     """The content of a request: instructions passed apart from the messages, the messages, the tools offered.
 
-    ``variables`` are those of a prompt template that the provider keeps.
+    ``variables`` are those of a prompt template that the provider keeps. ``query`` is what a search looks for.
     """
 
     messages: list[Message]
     instructions: list[Part] = field(default_factory=list)
     tools: list[Tool] = field(default_factory=list)
     variables: dict[str, Any] = field(default_factory=dict)
+    query: str | None = None
 
 
 @dataclass(slots=True)
@@ -93,7 +94,8 @@ class Request:
     ``kwargs`` is what the SDK's method got, sentinels removed, lists copied one level deep; it is empty when no output
     wants content. ``additions`` are keyword arguments that a hook adds to the request. ``config`` holds parameters that
     the conventions have no name for (the size of a picture), numbers and words of the provider only. ``job`` is the id
-    of the job that the request asks about.
+    of the job that the request asks about. ``units`` is what a request that is served has used, as ``Usage.units`` has
+    it, where the answer does not say (the characters of a text to speak).
     """
 
     model: str | None = None
@@ -103,6 +105,7 @@ class Request:
     additions: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     job: str | None = None
+    units: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -223,6 +226,17 @@ class Job:
     is_done: bool = False
 
 
+class Document(TypedDict, total=False):
+    """A document that a search found, in the shape of the retrieval documents schema: its id, how well it fits (higher
+    is better), its name and the texts in it that were found.
+    """
+
+    id: str | None
+    score: float | None
+    file_name: str
+    content: list[str]
+
+
 @dataclass(slots=True)
 class Response:
     """What came back.
@@ -233,7 +247,8 @@ class Response:
     the provider answered 200 with an error in it. ``native`` is the SDK's own object; of a stream, whatever its
     ``fold_chunk`` keeps. ``continues``: the SDK will ask for the rest of this answer by another request. ``compacted``:
     the provider has shortened the conversation. ``job``: what was asked for is not here yet, or was asked after;
-    ``status`` is the provider's word for how far a stored response is.
+    ``status`` is the provider's word for how far a stored response is. ``documents`` are what a search found.
+    ``is_whole``: a stream without finish reasons has come to its end.
     """
 
     id: str | None = None
@@ -252,6 +267,8 @@ class Response:
     wants_content: bool = True
     status: str | None = None
     job: Job | None = None
+    documents: list[Document] = field(default_factory=list)
+    is_whole: bool = False
 
 
 @dataclass(slots=True)
@@ -319,6 +336,14 @@ class Call:
     def retries(self) -> int:
         """Attempts after the first one."""
         return max(0, self.attempts - 1)
+
+    def charge(self) -> None:
+        """Count what the request has used by itself, if it was served."""
+        if self.failure is not None or self.cancelled:
+            return
+        response = self.response = self.response or Response()
+        usage = response.usage = response.usage or Usage()
+        usage.units = {**self.request.units, **usage.units}
 
 
 @dataclass(slots=True)

@@ -43,9 +43,10 @@ class Operation:
     ``stream_arguments`` are theirs beside the prompt, which goes to ``prompt`` as ``asks`` shapes it · ``said`` is the
     text of an answer, ``piece`` that of a chunk · ``usage`` is scripted by the wire's names, and comes to ``tokens``
     (input, output) · ``reason`` is the finish reason of a good answer · ``opening``: a stream's first events, without
-    an end · ``features`` of ``tests/versions.py`` that the installed SDK must have · ``target``: what the span is named after
-    where that is not the model · ``needles``: how often the needle is on the span when the gate is open, if that is
-    not twice for inference and else never.
+    an end · ``features`` of ``tests/versions.py`` that the installed SDK must have · ``target``: what the span is named
+    after where that is not the model · ``is_text``: what it says is text, not a picture or sound · ``is_binary``: an
+    answer is bytes as they come, none of which the SDK refuses · ``needles``: how often the needle is on the span when
+    the gate is open, if that is not twice for inference and else never.
     """
 
     name: str
@@ -67,6 +68,13 @@ class Operation:
     features: Sequence[str] = ()
     target: str | None = None
     needles: int | None = None
+    is_text: bool = True
+    is_binary: bool = False
+
+    @property
+    def in_file(self) -> str | None:
+        """The text of an answer in the session file."""
+        return SAID if self.said and self.is_text else None
 
     @property
     def on_span(self) -> int:
@@ -74,9 +82,14 @@ class Operation:
         return (2 if self.is_inference else 0) if self.needles is None else self.needles
 
     @property
+    def model(self) -> str | None:
+        """The model that is asked for, if one is."""
+        return self.arguments.get("model")
+
+    @property
     def named_after(self) -> str | None:
         """What follows the operation in the name of the span."""
-        return self.target or self.arguments.get("model")
+        return self.target or self.model
 
     @property
     def duration(self) -> str:

@@ -5,6 +5,7 @@ Sync and async differ by one ``await``; a lazy method differs in that the reques
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any
@@ -85,6 +86,32 @@ async def _run(
     finally:
         _leave(token)
     return _watched(recording, result)
+
+
+def call_paged(
+    provider: Provider, operation: Operation, wrapped: Callable[..., Any], instance: Any, args: Args, kwargs: Kwargs
+) -> Any:
+    """The SDK's own promise of a page: the request, and with it the span, begins when it is awaited or iterated."""
+    promise = wrapped(*args, **kwargs)
+    if current().is_idle:
+        return promise
+    site = typed(Callsite, find_callsite, _ABOVE, provider.own_packages)
+    guarded(_record_pages, promise, partial(_run, provider, operation), instance, args, kwargs, site)
+    return promise
+
+
+def _record_pages(
+    promise: Any, run: Callable[..., Any], instance: Any, args: Args, kwargs: Kwargs, site: Callsite | None
+) -> None:
+    """Run each of the promise's requests; it is referred to weakly, so that it dies as it does without us."""
+    get_page: Callable[[Any], Any] = type(promise)._get_page
+    reference = weakref.ref(promise)
+
+    def page() -> Any:
+        asked = reference()
+        return run(lambda *_, **__: get_page(asked), instance, args, kwargs, site)
+
+    vars(promise)["_get_page"] = page
 
 
 def call_lazily(

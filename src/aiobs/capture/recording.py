@@ -265,10 +265,13 @@ class Recording:
         if response is None:
             return
         response.wants_content = self.wants_content
+        if isinstance(
+            response.native, str
+        ):  # text as it came, perhaps a page instead of an answer: it may say anything
+            result = response.native = guarded(self._without_secrets, response.native)
         if self.wants_content:
             response.choices = typed(dict, self.operation.read_choices, result) or {}
-        if isinstance(response.native, str):  # no answer but a page, which may say anything
-            response.native = guarded(self._without_secrets, response.native)
+            response.documents = typed(list, self.operation.read_documents, result) or []
         self.call.response = response
         self._adopt_failure(response)
 
@@ -308,8 +311,9 @@ class Recording:
         self.call.response = response
         if self.operation.settle is not None:
             guarded(self.operation.settle, response)
-        reasons = [response.choices[index].finish_reason for index in sorted(response.choices)]
-        response.finish_reasons = reasons or response.finish_reasons or [None]
+        if not response.is_whole:
+            reasons = [response.choices[index].finish_reason for index in sorted(response.choices)]
+            response.finish_reasons = reasons or response.finish_reasons or [None]
         if None in response.finish_reasons:
             self.call.incomplete = True
         self._adopt_failure(response)
@@ -328,6 +332,8 @@ class Recording:
         call, attributes = self.call, Attributes()
         if self.operation.has_jobs:
             guarded(jobs.follow, call, self.span)
+        if call.request.units:
+            guarded(call.charge)
         content = guarded(self._content_to_export) if self.wants_content else None
         for hook in self.telemetry.hooks:
             guarded(_ask, hook, call)
@@ -367,7 +373,8 @@ class Recording:
         if not (self.is_recorded and (telemetry.content_on_spans or telemetry.content_on_events)):
             return None
         prompt = typed(Prompt, self.operation.read_prompt, self.call.request.kwargs) or Prompt([])
-        return content_of(prompt, self._choices(), telemetry.limits)
+        documents = self.call.response.documents if self.call.response is not None else []
+        return content_of(prompt, self._choices(), telemetry.limits, documents)
 
     def _choices(self) -> list[Choice]:
         response = self.call.response

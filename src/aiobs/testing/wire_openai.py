@@ -6,7 +6,15 @@ import json
 import re
 from typing import Any
 
-from aiobs.testing import openai_chat, openai_embeddings, openai_responses, openai_responses_stored
+from aiobs.testing import (
+    openai_audio,
+    openai_chat,
+    openai_embeddings,
+    openai_images,
+    openai_responses,
+    openai_responses_stored,
+    openai_vector_stores,
+)
 from aiobs.testing.script import Fault, Request
 from aiobs.testing.wire import Wire
 
@@ -71,6 +79,9 @@ WIRE = Wire(
         (re.compile(f"GET {_RESPONSES}/[^/]+"), openai_responses_stored.retrieve),
         (re.compile(f"POST {_RESPONSES}/[^/]+/cancel"), openai_responses_stored.cancel),
         (re.compile(f"DELETE {_RESPONSES}/[^/]+"), openai_responses_stored.delete),
+        *openai_images.ROUTES,
+        *openai_audio.ROUTES,
+        *openai_vector_stores.ROUTES,
     ),
     owns=_owns,
     error=error_body,
