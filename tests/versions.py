@@ -37,6 +37,7 @@ FILES = {
     "tests/instrumentation/google_genai/": "gemini",
     "tests/instrumentation/openai/test_responses": "openai responses",
     "tests/instrumentation/openai/test_bad_input_others": "openai omit",
+    "tests/instrumentation/openai/test_vector_stores": "openai responses",
 }
 """How a test file's path begins → the feature that all of it needs."""
 

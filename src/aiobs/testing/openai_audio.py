@@ -17,7 +17,7 @@ from aiobs.testing.openai_common import JSON_HEADERS, PREFIX, SSE_HEADERS, missi
 from aiobs.testing.script import Answer, Reply, Request
 
 _TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav", "opus": "audio/ogg", "aac": "audio/aac", "flac": "audio/flac"}
-_RATE = 8000
+_RATE = 8192
 _BYTES_A_SECOND = 32_000  # of sound that nobody has looked into
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from aiobs.call import Call, Choice, Part, Prompt, Request, Response, Usage
 from aiobs.capture.provider import Method, Operation
@@ -124,8 +123,9 @@ def _without_signature(url: str) -> str:
     """Where the picture is, without what gives leave to fetch it."""
     if url.startswith("data:"):
         return "data:"
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    scheme, separator, rest = url.partition("?")[0].partition("#")[0].rpartition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
 
 
 # Stream
@@ -158,7 +158,7 @@ def session_response(call: Call) -> dict[str, Any] | None:
     response = call.response
     if response is None:
         return None
-    fields = fields_of(response.native)
+    fields = fields_of(response.native) if response.wants_content else {}
     about = {key: fields.get(key) for key in _ABOUT}
     extra = {
         "ttft_ms": round(call.first_chunk_ns / 1e6, 3) if call.first_chunk_ns is not None else None,
