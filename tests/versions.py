@@ -31,6 +31,7 @@ FEATURES = {
     "openai responses.compact": ("openai", "2.54"),
     "openai decisions": ("openai", "3.26"),
     "openai requests of every recording": ("openai", "3.0"),
+    "openai streams of pictures and transcripts": ("openai", "1.109"),
     "openai errors of broken streams": ("openai", "3.0"),
     "gemini": ("google-genai", "1.5"),
     "gemini ids of answers": ("google-genai", "1.7"),
@@ -59,6 +60,7 @@ FILES = {
     "tests/instrumentation/google_genai/": "gemini",
     "tests/instrumentation/openai/test_responses": "openai responses",
     "tests/instrumentation/openai/test_bad_input_others": "openai omit",
+    "tests/instrumentation/openai/test_vector_stores": "openai responses",
 }
 """How a test file's path begins → the feature that all of it needs."""
 

@@ -76,13 +76,14 @@ class Server(NamedTuple):
 class Prompt:
     """The content of a request: instructions passed apart from the messages, the messages, the tools offered.
 
-    ``variables`` are those of a prompt template that the provider keeps.
+    ``variables`` are those of a prompt template that the provider keeps. ``query`` is what a search looks for.
     """
 
     messages: list[Message]
     instructions: list[Part] = field(default_factory=list)
     tools: list[Tool] = field(default_factory=list)
     variables: dict[str, Any] = field(default_factory=dict)
+    query: str | None = None
 
 
 @dataclass(slots=True)
@@ -93,7 +94,8 @@ class Request:
     ``kwargs`` is what the SDK's method got, sentinels removed, lists copied one level deep; it is empty when no output
     wants content. ``additions`` are keyword arguments that a hook adds to the request. ``config`` holds parameters that
     the conventions have no name for (the size of a picture), numbers and words of the provider only. ``job`` is the id
-    of the job that the request asks about.
+    of the job that the request asks about. ``characters`` of a text to speak are what a request that is served has
+    used; the answer does not count them.
     """
 
     model: str | None = None
@@ -103,10 +105,15 @@ class Request:
     additions: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     job: str | None = None
+    characters: int | None = None
 
 
 MODALITIES = ("text", "image", "audio")
 """What tokens are of, in the order of the shares of ``Usage``."""
+
+
+UNITS = ("images", "videos", "seconds", "characters")
+"""What is used and not counted in tokens."""
 
 
 class Usage(NamedTuple):
@@ -227,6 +234,17 @@ class Job:
     is_done: bool = False
 
 
+class Document(TypedDict, total=False):
+    """A document that a search found, in the shape of the retrieval documents schema: its id, how well it fits (higher
+    is better), its name and the texts in it that were found.
+    """
+
+    id: str | None
+    score: float | None
+    file_name: str
+    content: list[str]
+
+
 @dataclass(slots=True)
 class Response:
     """What came back.
@@ -239,6 +257,7 @@ class Response:
     the provider has shortened the conversation. ``job``: what was asked for is not here yet, or was asked after;
     ``status`` is the provider's word for how far a stored response is. ``token_count``: how many tokens something would
     take, which nobody has spent; ``flagged``: a moderation found something; ``listed``: how many things a page has.
+    ``documents`` are what a search found. ``is_whole``: a stream without finish reasons has come to its end.
     """
 
     id: str | None = None
@@ -260,6 +279,8 @@ class Response:
     token_count: int | None = None
     flagged: bool | None = None
     listed: int | None = None
+    documents: list[Document] = field(default_factory=list)
+    is_whole: bool = False
 
 
 @dataclass(slots=True)
@@ -329,6 +350,13 @@ class Call:
     def retries(self) -> int:
         """Attempts after the first one."""
         return max(0, self.attempts - 1)
+
+    def charge(self) -> None:
+        """Count what the request has used by itself, if it was served."""
+        if self.failure is not None or self.cancelled:
+            return
+        response = self.response = self.response or Response()
+        response.usage = (response.usage or Usage())._replace(characters=self.request.characters)
 
 
 @dataclass(slots=True)

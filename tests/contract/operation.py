@@ -45,9 +45,10 @@ class Operation:
     ``stream_arguments`` are theirs beside the prompt, which goes to ``prompt`` as ``asks`` shapes it · ``said`` is the
     text of an answer, ``piece`` that of a chunk · ``usage`` is scripted by the wire's names, and comes to ``tokens``
     (input, output) · ``reason`` is the finish reason of a good answer · ``opening``: a stream's first events, without
-    an end · ``features`` of ``tests/versions.py`` that the installed SDK must have · ``target``: what the span is named after
-    where that is not the model · ``needles``: how often the needle is on the span when the gate is open, if that is
-    not twice for inference and else never.
+    an end · ``features`` of ``tests/versions.py`` that the installed SDK must have · ``target``: what the span is named
+    after where that is not the model · ``is_text``: what it says is text, not a picture or sound · ``is_binary``: an
+    answer is bytes as they come, none of which the SDK refuses · ``needles``: how often the needle is on the span when
+    the gate is open, if that is not twice for inference and else never.
     """
 
     name: str
@@ -69,6 +70,13 @@ class Operation:
     features: Sequence[str] = ()
     target: str | None = None
     needles: int | None = None
+    is_text: bool = True
+    is_binary: bool = False
+
+    @property
+    def in_file(self) -> str | None:
+        """The text of an answer in the session file."""
+        return SAID if self.said and self.is_text else None
 
     @property
     def on_span(self) -> int:

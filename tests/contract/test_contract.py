@@ -156,7 +156,7 @@ def test_the_event_of_the_session_file(simulator: Simulator, recorded: InMemoryT
     assert (NEEDLE in str(event["request"])) is (driver.of.prompt is not None)
     usage = event["response"]["usage"] or {}
     assert (usage.get("prompt_tokens"), usage.get("completion_tokens")) == driver.of.tokens
-    assert event["response"].get("text") == (SAID if driver.of.said else None)
+    assert event["response"].get("text") == driver.of.in_file
     assert event["span_id"] == f"{span.context.span_id:016x}"
     assert Path(event["callsite"]["file"]).name == "programs.py"
 
@@ -273,8 +273,11 @@ def test_an_error_on_the_way(simulator: Simulator, recorded: InMemoryTelemetry, 
     """
     script(simulator, driver)
     stage = play(driver, to_the_end(driver), simulator)
-    assert isinstance(stage.error, Exception)
     span = client_span(recorded, driver)
+    if script is malformed and driver.of.is_binary:
+        assert (stage.error, outcome(span)) == (None, Outcome())
+        return
+    assert isinstance(stage.error, Exception)
     error_type = public_name(type(stage.error))
     begun = driver.streams and script is not hung_up
     expected = Outcome(StatusCode.ERROR, error_type, ("error",) if begun else None, True if begun else None)

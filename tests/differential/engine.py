@@ -26,6 +26,7 @@ from opentelemetry.context import get_current
 from aiobs import Instrumentor, observer
 from aiobs.capture import deferred, telemetry
 from aiobs.testing import InMemoryTelemetry, Simulator
+from aiobs.testing.script import Request
 from tests.contract.drivers import Driver
 from tests.contract.programs import Program, Stage, play
 from tests.differential.looks import clean, look, look_at_copies, look_at_error
@@ -138,20 +139,31 @@ class Bench:
         sighting = {
             "taken": [look(item) for item in stage.taken],
             "copies": look_at_copies(
-                item for item in stage.taken[:1] + stage.taken[-1:] if not hasattr(item, "_iterator")
+                item for item in stage.taken[:1] + stage.taken[-1:] if not _holds_a_connection(item)
             ),
             "facts": stage.facts,
             "error": look_at_error(stage.error),
             "copies of the error": look_at_copies([stage.error] if stage.error else []),
             "current spans": [span.get_span_context().span_id for span in stage.current],
             "requests": [
-                {"line": (one.method, one.path, one.query), "headers": list(one.headers.items()), "body": one.body}
-                for one in self.simulator.requests
+                {"line": (one.method, one.path, one.query), **look_at_message(one)} for one in self.simulator.requests
             ],
             **around,
         }
         stage.error = None
         return sighting
+
+
+def _holds_a_connection(item: Any) -> bool:
+    """A stream, or a page that can ask for the next one: a copy of it has half a client, which complains when it dies."""
+    return hasattr(item, "_iterator") or hasattr(item, "_client")
+
+
+def look_at_message(request: Request) -> dict[str, Any]:
+    """Headers and body; the boundary in that of a form is another one every time."""
+    _, _, boundary = request.headers.get("content-type", "").partition("boundary=")
+    headers = [(name, value.replace(boundary, "…") if boundary else value) for name, value in request.headers.items()]
+    return {"headers": headers, "body": request.body.replace(boundary.encode(), b"...") if boundary else request.body}
 
 
 def switch_off() -> None:
@@ -171,11 +183,17 @@ def noted_around(output: Callable[[], Sequence[str]]) -> Iterator[Sighting]:
     with warnings.catch_warnings(record=True) as caught, log_records() as records:
         warnings.simplefilter("always")
         yield found
-    found["warnings"] = [f"{one.category.__name__}: {clean(str(one.message))}" for one in caught]
+    found["warnings"] = [look_at_warning(one) for one in caught]
     found["log"] = sorted(record for record in records if not record[2].startswith(_RACING))  # closing is a race
     found["printed"] = list(output())
     after = process_state()
     found["process"] = {key: after[key] for key in after if after[key] != before[key]}
+
+
+def look_at_warning(told: warnings.WarningMessage) -> str:
+    """What it says, and in whose name: by default Python shows a deprecation in the program's main module only."""
+    place = f" in {told.filename}" if issubclass(told.category, DeprecationWarning) else ""
+    return f"{told.category.__name__}: {clean(str(told.message))}{place}"
 
 
 @contextmanager

@@ -16,6 +16,10 @@ _RESPONSES = (
     "openai.resources.responses:Responses.parse",
     "openai.resources.responses:AsyncResponses.parse",
 )
+_SEARCHES = (
+    "openai.resources.vector_stores.vector_stores:VectorStores.search",
+    "openai.resources.vector_stores.vector_stores:AsyncVectorStores.search",
+)
 _OLD_RETRIES = (
     "openai._base_client:SyncAPIClient._sleep_for_retry",
     "openai._base_client:AsyncAPIClient._sleep_for_retry",
@@ -32,7 +36,7 @@ _CONTINUATION = (
 )
 
 ABSENT = {
-    ("openai", "1.40.0"): (*_PARSE_BELOW_BETA, *_RESPONSES, *_OLD_RETRIES),
+    ("openai", "1.40.0"): (*_PARSE_BELOW_BETA, *_RESPONSES, *_SEARCHES, *_OLD_RETRIES),
     ("openai", "1.66.0"): (*_PARSE_BELOW_BETA, *_OLD_RETRIES),
     ("openai", "1.109.1"): (*_PARSE_MOVED_UP, *_NEW_RETRIES),
     ("openai", "2.54.0"): (*_PARSE_MOVED_UP, *_NEW_RETRIES),
@@ -53,7 +57,7 @@ ABSENT = {
 """Distribution and release → ``module:qualname``."""
 
 UNRECORDED = {
-    ("openai", "1.40.0"): {"responses.create": "not in this version"},
+    ("openai", "1.40.0"): {"responses.create": "not in this version", "vector_stores.search": "not in this version"},
     ("google-genai", "1.5.0"): {
         "MCP tools": "not in this version",
         "aiobs.retry.count": "not recorded: BaseApiClient._request_once, BaseApiClient._async_request_once not found",

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import inspect
 import json
+import types
 import typing
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import zip_longest
+from operator import or_
 from typing import Any
 
 from aiobs.testing import Simulator
@@ -107,10 +110,11 @@ def _answers(driver: Driver, method: Any, form: str) -> Iterator[Callable[[Simul
 def _answer_types(driver: Driver, method: Any) -> tuple[Any, Any]:
     """Of a whole answer, and of a chunk."""
     returned = typing.get_type_hints(method)["return"]
-    options = typing.get_args(returned) if typing.get_origin(returned) is typing.Union else (returned,)
+    is_one_of_many = typing.get_origin(returned) in (typing.Union, types.UnionType)
+    options = typing.get_args(returned) if is_one_of_many else (returned,)
     streams = [option for option in options if typing.get_origin(option) is not None]
-    whole = next((option for option in options if option not in streams), None)
-    return whole, typing.get_args(streams[0])[0] if streams else None
+    whole = [option for option in options if option not in streams]
+    return reduce(or_, whole) if whole else None, typing.get_args(streams[0])[0] if streams else None
 
 
 def _whole(answer: Any) -> Callable[[Simulator], None]:

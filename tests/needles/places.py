@@ -99,6 +99,8 @@ class Planter:
             return self._literal(given, place)
         if depth >= MAX_DEPTH:
             return []
+        if origin is typing.IO:
+            return self.variants(bytes, place, depth, above)
         if origin is not None:
             return self._container(origin, given, place, depth, above)
         return self._record(kind, place, depth, above)

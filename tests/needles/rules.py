@@ -24,7 +24,15 @@ CREDENTIALS = re.compile(
 """Places that hold credentials, by the names of their fields; names of headers are none, nor are timeouts and retries,
 which an SDK quotes when they are no numbers."""
 
+CONFIGURED = (
+    "background", "chunking_strategy", "complexity", "include", "input_fidelity", "language", "languages", "moderation",
+    "output_format", "quality", "response_format", "size", "stream_format", "style", "timestamp_granularities", "voice",
+)  # fmt: skip
+"""Parameters that go into ``aiobs.request.config``: words of the provider, none of the user."""
+
 ALLOWED: tuple[tuple[str, tuple[str, ...]], ...] = (
+    *((rf"request\.{key}(\[\]|:VoiceID\.id)?$", (f"{names.REQUEST_CONFIG}.{key}",)) for key in CONFIGURED),
+    (r"request\.vector_store_id$", ("gen_ai.data_source.id",)),
     (r"request\.model$", (names.REQUEST_MODEL, names.RESPONSE_MODEL)),  # the simulator answers with the model asked for
     (r"request\.stop(\[\])?$|Config\.stop_sequences\[\]$", ("gen_ai.request.stop_sequences",)),
     (r"request\.reasoning_effort$|request\.reasoning:Reasoning\.effort$", ("gen_ai.request.reasoning.level",)),
@@ -62,7 +70,7 @@ ALLOWED: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 """Places whose value is recorded whatever the gate says → the attributes that are for it; every other is content."""
 
-_IN_NAMES = {names.REQUEST_MODEL, names.TOOL_NAME}
+_IN_NAMES = {names.REQUEST_MODEL, names.TOOL_NAME, "gen_ai.data_source.id"}
 _ERROR_TEXTS = {"exception.message", "exception.stacktrace"}
 _OURS = {names.INPUT, names.OUTPUT}
 _FILES = ("file", "journal")

@@ -13,7 +13,7 @@ from functools import cached_property
 from operator import methodcaller
 from typing import Any
 
-from aiobs.call import Call, Choice, Failure, Prompt, Request, Response, Server
+from aiobs.call import Call, Choice, Document, Failure, Prompt, Request, Response, Server
 from aiobs.capture.callsite import OWN
 
 
@@ -72,6 +72,16 @@ def no_choices(result: Any) -> dict[int, Choice]:
     return {}
 
 
+def no_documents(result: Any) -> list[Document]:
+    """``read_documents`` of an operation that finds none."""
+    return []
+
+
+def no_answer(http_response: Any) -> Any:
+    """``read_body`` of an operation that is answered by JSON."""
+    return None
+
+
 def no_chunks(response: Response, chunk: Any) -> None:
     """``fold_chunk`` of an operation that is not streamed."""
 
@@ -85,9 +95,11 @@ class Operation:
     ``settle`` works out, once a stream has ended, what is too dear to work out for each chunk.
     ``session_request`` and ``session_response`` are the shapes of the session file; without them it gets the arguments
     and what every answer has. ``positional`` are the parameters that may be passed by position, in order.
-    ``named_after`` finds what the span is named after where that is not the model. ``has_jobs``: an answer can say that
-    the work goes on (``Response.job``), or a request ask how far it is (``Request.job``). ``read_recalled``
-    reads from an answer what it repeats of the request that it once answered, in place of ``read_prompt``.
+    ``read_documents`` gives what a search has found. ``read_body`` gives what the readers read of a raw response, the
+    body of which has been read and is no JSON object. ``read_recalled`` reads from an answer what it repeats of the
+    request that it once answered, in place of ``read_prompt``. ``named_after`` finds what the span is named after where
+    that is not the model. ``has_jobs``: an answer can say that the work goes on (``Response.job``), or a request ask
+    how far it is (``Request.job``).
     """
 
     name: str
@@ -105,6 +117,8 @@ class Operation:
     named_after: Callable[[dict[str, Any]], Any] | None = None
     has_jobs: bool = False
     read_recalled: Callable[[Any], Prompt] | None = None
+    read_documents: Callable[[Any], list[Document]] = no_documents
+    read_body: Callable[[Any], Any] = no_answer
 
     def named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """The arguments by name, however they were passed."""

@@ -276,10 +276,13 @@ class Recording:
         if response is None:
             return
         response.wants_content = self.wants_content
+        if isinstance(
+            response.native, str
+        ):  # text as it came, perhaps a page instead of an answer: it may say anything
+            result = response.native = guarded(self._without_secrets, response.native)
         if self.wants_content:
             response.choices = typed(dict, self.operation.read_choices, result) or {}
-        if isinstance(response.native, str):  # no answer but a page, which may say anything
-            response.native = guarded(self._without_secrets, response.native)
+            response.documents = typed(list, self.operation.read_documents, result) or []
         self.call.response = response
         if response.request_id is not None:
             self.call.request_id = response.request_id
@@ -322,8 +325,9 @@ class Recording:
         self.call.response = response
         if self.operation.settle is not None:
             guarded(self.operation.settle, response)
-        reasons = [response.choices[index].finish_reason for index in sorted(response.choices)]
-        response.finish_reasons = reasons or response.finish_reasons or [None]
+        if not response.is_whole:
+            reasons = [response.choices[index].finish_reason for index in sorted(response.choices)]
+            response.finish_reasons = reasons or response.finish_reasons or [None]
         if None in response.finish_reasons:
             self.call.incomplete = True
         if response.failure is not None:
@@ -345,6 +349,8 @@ class Recording:
             guarded(jobs.follow, call, self.span)
         if call.request_id is None and self.headers is not None:
             guarded(self._look_for_request_id)
+        if call.request.characters is not None:
+            guarded(call.charge)
         content = guarded(self._content_to_export) if self.wants_content else None
         for hook in self.telemetry.hooks:
             guarded(_ask, hook, call)
@@ -391,7 +397,9 @@ class Recording:
         telemetry = self.telemetry
         if not (self.is_recorded and (telemetry.content_on_spans or telemetry.content_on_events)):
             return None
-        return content_of(self._prompt(), self._choices(), telemetry.limits)
+        response = self.call.response
+        documents = response.documents if response is not None else []
+        return content_of(self._prompt(), self._choices(), telemetry.limits, documents)
 
     def _prompt(self) -> Prompt:
         recalled, response = self.operation.read_recalled, self.call.response

@@ -6,9 +6,10 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from aiobs.capture.provider import Shape
+from aiobs.capture.provider import Operation, Shape
 from aiobs.capture.recording import Recording
 from aiobs.capture.streams import ResponseTap, StreamTap, Tap
+from aiobs.guard import guarded
 
 
 def watch(recording: Recording, result: Any) -> Any:
@@ -33,15 +34,22 @@ def finish_from_body(recording: Recording, http_response: Any) -> None:
 
     Never reads: ``_content`` is there only after the program (or the SDK) has read the whole body.
     """
+    answer = guarded(_answer_in, recording.operation, http_response)
+    if answer is None:
+        recording.finish_unread()
+    else:
+        recording.finish(answer)
+
+
+def _answer_in(operation: Operation, http_response: Any) -> Any:
     body = getattr(http_response, "_content", None)
+    if not body:
+        return None
     try:
-        answer = from_json(body) if body else None
+        answer = from_json(body)
     except ValueError:
         answer = None
-    if isinstance(answer, dict):
-        recording.finish(JsonObject(answer))
-    else:
-        recording.finish_unread()
+    return JsonObject(answer) if isinstance(answer, dict) else operation.read_body(http_response)
 
 
 class JsonObject:

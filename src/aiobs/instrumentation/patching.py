@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import sys
+import warnings
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -45,6 +46,7 @@ class Patch:
         self._owner: Any = None
         self._original: Any = None
         self._wrapper: Any = None
+        self._deprecation: str | None = None
 
     def put_on(self) -> None:
         """Wrap the method, now or when its module is imported."""
@@ -83,6 +85,7 @@ class Patch:
             return
         if not self._is_ours(original):
             self._owner, self._original = owner, original
+            self._deprecation = _deprecation(original)
             self._wrapper = wrapt.FunctionWrapper(original, self._call)
             setattr(owner, self._name, self._wrapper)
         self.missing = self._missing(original)
@@ -101,7 +104,20 @@ class Patch:
         return tuple(name for name in self.method.requires if name not in parameters)
 
     def _call(self, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self._deprecation is not None:
+            warnings.warn(self._deprecation, DeprecationWarning, stacklevel=2)
+            wrapped = wrapped.__wrapped__.__get__(instance, type(instance))
         return self._drive(wrapped, instance, args, kwargs) if self.active else wrapped(*args, **kwargs)
+
+
+def _deprecation(function: Any) -> str | None:
+    """What calling a deprecated method warns of, if it is one by ``typing_extensions.deprecated``.
+
+    That warns in the name of whoever called it, which would be us: it would be shown with our file and line, and by
+    default not at all, as Python shows such warnings to the program's own main module. So we warn in its place.
+    """
+    message = getattr(function, "__deprecated__", None)
+    return message if isinstance(message, str) and hasattr(function, "__wrapped__") else None
 
 
 def patches_of(provider: Provider) -> tuple[Patch, ...]:

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from aiobs.call import Usage
+from aiobs.call import UNITS, Call, Usage
+
+
+def request_record(call: Call, fields: tuple[str, ...], **read: Any) -> dict[str, Any]:
+    """``model``, these fields as they were passed, those of ``read`` as they are given here, and the ``other`` ones."""
+    given = call.request.kwargs
+    return {
+        "model": call.request.model,
+        **{key: given.get(key) for key in fields},
+        **read,
+        "other": {key: value for key, value in given.items() if key != "model" and key not in (*fields, *read)},
+    }
 
 
 def usage_record(usage: Usage | None) -> dict[str, Any] | None:
@@ -17,7 +28,9 @@ def usage_record(usage: Usage | None) -> dict[str, Any] | None:
         "completion_tokens": usage.output,
         "total_tokens": sum(known) if known else None,
     }
-    return {**(usage.native if isinstance(usage.native, dict) else {}), **ours}
+    units = {name: getattr(usage, name) for name in UNITS}
+    native = usage.native if isinstance(usage.native, dict) else {}
+    return {**native, **ours, **{name: value for name, value in units.items() if value is not None}}
 
 
 def embeddings_record(

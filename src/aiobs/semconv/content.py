@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from aiobs.call import Choice, Message, Part, Prompt, Tool
+from aiobs.call import Choice, Document, Message, Part, Prompt, Tool
 from aiobs.semconv import names
 from aiobs.semconv.encode import Attributes, output_messages
 from aiobs.semconv.serialise import clean_text, plain_to_json, to_json, to_jsonable, truncate
@@ -19,21 +19,25 @@ SMALLEST_CUT = 1024
 
 
 class Content(NamedTuple):
-    """What a call said, in the shapes of the message schemas, each list bounded."""
+    """What a call said, in the shapes of the message schemas, each list bounded.
+
+    ``words`` are what is text on spans and events alike: the variables of a prompt, the query of a search.
+    """
 
     instructions: Sequence[Part]
     input: Sequence[Message]
     output: Sequence[Message]
     tools: Sequence[Tool]
-    variables: Attributes
+    documents: Sequence[Document]
+    words: Attributes
 
     def texts(self) -> Attributes:
         """As span attributes: one JSON text each; empty lists are left out."""
-        return {**{key: plain_to_json(value) for key, value in self._items()}, **self.variables}
+        return {**{key: plain_to_json(value) for key, value in self._items()}, **self.words}
 
     def values(self) -> dict[str, Any]:
         """As event attributes: plain values; empty lists are left out."""
-        return {**{key: to_jsonable(value) for key, value in self._items()}, **self.variables}
+        return {**{key: to_jsonable(value) for key, value in self._items()}, **self.words}
 
     def _items(self) -> Iterator[tuple[str, Any]]:
         pairs = (
@@ -41,11 +45,14 @@ class Content(NamedTuple):
             (names.INPUT_MESSAGES, self.input),
             (names.OUTPUT_MESSAGES, self.output),
             (names.TOOL_DEFINITIONS, self.tools),
+            (names.RETRIEVAL_DOCUMENTS, self.documents),
         )
         return ((key, value) for key, value in pairs if value)
 
 
-def content_of(prompt: Prompt, choices: Sequence[Choice], limits: Limits) -> Content:
+def content_of(
+    prompt: Prompt, choices: Sequence[Choice], limits: Limits, documents: Sequence[Document] = ()
+) -> Content:
     """The bounded content of a call; half of ``limits.call`` is for what went in, half for what came out.
 
     Tool definitions carry name and type only, as the conventions ask for unless more is wanted.
@@ -56,14 +63,33 @@ def content_of(prompt: Prompt, choices: Sequence[Choice], limits: Limits) -> Con
         input=_bounded(prompt.messages, limits.part, half),
         output=_bounded(output_messages(choices), limits.part, half),
         tools=[{"type": tool.get("type", "function"), "name": tool.get("name", "")} for tool in prompt.tools],
-        variables=_variables(prompt.variables, limits.part) if prompt.variables else {},
+        documents=_cut_documents(documents, limits.part, half) if documents else (),
+        words=_words(prompt, limits.part) if prompt.variables or prompt.query else {},
     )
 
 
-def _variables(given: dict[str, Any], limit: int) -> Attributes:
+def _words(prompt: Prompt, limit: int) -> Attributes:
     """One attribute each, as text."""
-    texts = ((key, value if isinstance(value, str) else to_json(value)) for key, value in given.items())
-    return {f"{names.PROMPT_VARIABLE}.{clean_text(str(key))}": truncate(text, limit) for key, text in texts}
+    texts = ((key, value if isinstance(value, str) else to_json(value)) for key, value in prompt.variables.items())
+    words: Attributes = {
+        f"{names.PROMPT_VARIABLE}.{clean_text(str(key))}": truncate(text, limit) for key, text in texts
+    }
+    if prompt.query:
+        words[names.RETRIEVAL_QUERY] = truncate(prompt.query, limit)
+    return words
+
+
+def _cut_documents(documents: Sequence[Document], part: int, whole: int) -> list[Document]:
+    """Each text cut to its bound; when that is too much altogether, the documents without their texts."""
+    cut: list[Document] = [
+        {**document, "content": [truncate(text, part) for text in document["content"]]}
+        if "content" in document
+        else document
+        for document in documents
+    ]
+    if sum(_size(text) for document in cut for text in document.get("content", ())) <= whole:
+        return cut
+    return [{"id": document.get("id"), "score": document.get("score")} for document in cut]
 
 
 def _bounded(messages: list[Message], part: int, whole: int) -> list[Message]:

@@ -16,7 +16,7 @@ from typing import Any
 from opentelemetry.util.types import AttributeValue
 from pydantic_core import from_json
 
-from aiobs.call import MODALITIES, Call, Callsite, Choice, Failure, Message, Part, Said, Server, ToolCall, Usage
+from aiobs.call import MODALITIES, UNITS, Call, Callsite, Choice, Failure, Message, Part, Said, Server, ToolCall, Usage
 from aiobs.semconv import names
 from aiobs.semconv.serialise import clean_text
 
@@ -237,7 +237,7 @@ _USAGE_NAMES = (
     names.REASONING_TOKENS,
     *(f"gen_ai.usage.{modality}.output_tokens" for modality in MODALITIES),
     *(f"gen_ai.usage.{modality}.cache_read.input_tokens" for modality in MODALITIES),
-    *(f"{names.USAGE}.{unit}" for unit in ("images", "videos", "seconds", "characters")),
+    *(f"{names.USAGE}.{unit}" for unit in UNITS),
 )
 """Attributes of the counts of ``Usage``, in their order."""
 

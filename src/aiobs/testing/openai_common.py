@@ -11,6 +11,8 @@ from aiobs.testing.improvise import as_dicts, shortened
 from aiobs.testing.script import Reply
 
 CREATED = 1_790_000_000
+PREFIX = "(/v1|/openai/v1|/openai/deployments/[^/]+)?"
+"""Before the paths of operations, of OpenAI and of Azure."""
 JSON_HEADERS = {"content-type": "application/json", "openai-version": "2020-10-01", "openai-processing-ms": "12"}
 SSE_HEADERS = {"content-type": "text/event-stream; charset=utf-8", "openai-version": "2020-10-01"}
 REASONING_TOKENS = {"none": 0, "minimal": 0, "low": 64, "medium": 128, "high": 256, "xhigh": 512}

@@ -5,7 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
+
+from aiobs.testing.multipart import parse_form
 
 POLL = 0.02  # seconds between two looks at whether a client that is kept waiting is still there
 
@@ -132,3 +135,13 @@ class Request:
     status: int | None = None
     finished: bool = False
     disconnected: bool = False
+
+    @cached_property
+    def form(self) -> dict[str, Any] | None:
+        """The fields of a ``multipart/form-data`` body, text or ``Upload``; None for any other body."""
+        return parse_form(self.headers.get("content-type", ""), self.body)
+
+    @property
+    def fields(self) -> Any:
+        """What was asked, as JSON or as a form; a form has text where JSON has numbers."""
+        return self.json if self.form is None else self.form

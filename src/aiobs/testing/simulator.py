@@ -143,7 +143,7 @@ class Simulator(LoopbackServer):
         with self._changed:
             number = len(self.requests) + 1
             request = Request(
-                number, exchange.command, url.path, url.query, headers, body, _parsed(body), received_at=time.time()
+                number, exchange.command, url.path, url.query, headers, body, parsed(body), received_at=time.time()
             )
             self.requests.append(request)
             self._changed.notify_all()
@@ -217,7 +217,8 @@ def _damaged(reply: Reply, fault: Fault, wire: Wire) -> Reply:
     return replace(reply, body=chunks, fault=fault)
 
 
-def _parsed(body: bytes) -> Any:
+def parsed(body: bytes) -> Any:
+    """A body as the JSON that it is, None if it is none."""
     try:
         return json.loads(body)
     except ValueError:

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from aiobs.testing import (
+    openai_audio,
     openai_chat,
     openai_chat_stored,
     openai_compact,
@@ -14,10 +15,12 @@ from aiobs.testing import (
     openai_conversations,
     openai_decisions,
     openai_embeddings,
+    openai_images,
     openai_moderations,
     openai_responses,
     openai_responses_stored,
     openai_stored,
+    openai_vector_stores,
 )
 from aiobs.testing.script import Fault, Request
 from aiobs.testing.wire import Wire
@@ -90,6 +93,9 @@ WIRE = Wire(
         *openai_moderations.ROUTES,
         *openai_decisions.ROUTES,
         *openai_conversations.ROUTES,
+        *openai_images.ROUTES,
+        *openai_audio.ROUTES,
+        *openai_vector_stores.ROUTES,
     ),
     owns=_owns,
     error=error_body,

@@ -13,10 +13,14 @@ from aiobs.instrumentation.openai import (
     conversations,
     decisions,
     embeddings,
+    images,
     items,
     moderations,
     responses,
+    speech,
     stored,
+    transcriptions,
+    vector_stores,
 )
 from aiobs.instrumentation.openai.client import client_of, secrets_of, server_of
 from aiobs.instrumentation.openai.messages import read_prompt
@@ -105,6 +109,10 @@ PROVIDER = Provider(
         *moderations.OPERATIONS,
         *decisions.OPERATIONS,
         *conversations.OPERATIONS,
+        *images.OPERATIONS,
+        *speech.OPERATIONS,
+        *transcriptions.OPERATIONS,
+        *vector_stores.OPERATIONS,
     ),
     seams=(
         Seam(
