@@ -26,6 +26,8 @@ FEATURES = {
     "gemini aio as a context manager": ("google-genai", "1.50"),
     "gemini errors of async streams": ("google-genai", "1.50"),
     "gemini thoughts and modalities": ("google-genai", "1.50"),
+    "gemini sources of videos": ("google-genai", "1.50"),
+    "gemini contexts and segments of pictures": ("google-genai", "1.50"),
     "gemini usage of embeddings": ("google-genai", "3.0"),
     "gemini requests of every recording": ("google-genai", "3.0"),
     "gemini past the socket": ("google-genai", "3.0"),

@@ -233,7 +233,8 @@ class Response:
     the provider answered 200 with an error in it. ``native`` is the SDK's own object; of a stream, whatever its
     ``fold_chunk`` keeps. ``continues``: the SDK will ask for the rest of this answer by another request. ``compacted``:
     the provider has shortened the conversation. ``job``: what was asked for is not here yet, or was asked after;
-    ``status`` is the provider's word for how far a stored response is.
+    ``status`` is the provider's word for how far a stored response is. ``token_count``: what the provider was asked to
+    count, which is not used by that.
     """
 
     id: str | None = None
@@ -252,6 +253,7 @@ class Response:
     wants_content: bool = True
     status: str | None = None
     job: Job | None = None
+    token_count: int | None = None
 
 
 @dataclass(slots=True)
@@ -347,5 +349,19 @@ class Told:
     """Stands for a request that another event tells of: the session file needs its place among the spans only."""
 
 
-Record = Call | FunctionCall | Told
+@dataclass(slots=True)
+class Progress:
+    """Stands for a call that asked after a job: it changes the event of the call that submitted the job.
+
+    ``poll`` is the call; the ids are those of the submitting call's span, its parent and its session.
+    """
+
+    poll: Call
+    span_id: int
+    trace_id: int
+    parent_id: int | None
+    session_id: str
+
+
+Record = Call | FunctionCall | Told | Progress
 """What a recording hands to the session file beside its span."""

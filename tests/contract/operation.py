@@ -45,7 +45,7 @@ class Operation:
     (input, output) · ``reason`` is the finish reason of a good answer · ``opening``: a stream's first events, without
     an end · ``features`` of ``tests/versions.py`` that the installed SDK must have · ``target``: what the span is named after
     where that is not the model · ``needles``: how often the needle is on the span when the gate is open, if that is
-    not twice for inference and else never.
+    not twice for inference and else never · ``objects`` makes the arguments that are objects of the SDK.
     """
 
     name: str
@@ -67,6 +67,7 @@ class Operation:
     features: Sequence[str] = ()
     target: str | None = None
     needles: int | None = None
+    objects: Callable[[], Mapping[str, Any]] = dict
 
     @property
     def on_span(self) -> int:
@@ -74,9 +75,19 @@ class Operation:
         return (2 if self.is_inference else 0) if self.needles is None else self.needles
 
     @property
+    def model(self) -> str | None:
+        """The model that is asked for, if one is."""
+        return self.arguments.get("model")
+
+    @property
+    def has_content(self) -> bool:
+        """The session file has something that was said or asked."""
+        return bool(self.prompt or self.said or self.needles)
+
+    @property
     def named_after(self) -> str | None:
         """What follows the operation in the name of the span."""
-        return self.target or self.arguments.get("model")
+        return self.target or self.model
 
     @property
     def duration(self) -> str:
@@ -121,7 +132,7 @@ class Driver:
         """What it is called with; a new object each time."""
         extra = self.of.stream_arguments if self.streams else {}
         asked = {self.of.prompt: self.of.asks(prompt)} if self.of.prompt else {}
-        return {**self.of.arguments, **extra, **asked}
+        return {**self.of.arguments, **self.of.objects(), **extra, **asked}
 
     def client(self, simulator: Simulator) -> Any:
         """A sync client."""

@@ -66,6 +66,8 @@ def alive(scene: Scene, lab: Lab) -> dict[str, bool]:
 def _arguments(driver: Driver, eyes: Eyes) -> dict[str, Any]:
     """The driver's arguments, the prompt in objects that can be watched."""
     arguments = driver.arguments()
+    if driver.of.prompt is None:
+        return arguments
     prompt = arguments[driver.of.prompt]
     if isinstance(prompt, str):
         watched: Any = Text(prompt)

@@ -34,7 +34,8 @@ class Method:
 
     ``is_lazy``: a generator function, or a coroutine function that gives an async generator: the method does nothing
     before that is read. ``requires`` are the parameters the readers rely on: a method without them is reported as
-    changed.
+    changed. ``instead_of``: a method of the same class, which if it exists is the one to wrap. ``since``: a release
+    that has it, where an older one may lack it.
     """
 
     module: str
@@ -42,6 +43,8 @@ class Method:
     is_async: bool = False
     is_lazy: bool = False
     requires: tuple[str, ...] = ()
+    instead_of: str | None = None
+    since: str | None = None
 
 
 Drive = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]

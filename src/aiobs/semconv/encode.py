@@ -111,6 +111,10 @@ def _count_above_one(value: Any) -> int | None:
     return None if count == 1 else count
 
 
+def _true(value: Any) -> bool | None:
+    return True if value is True else None
+
+
 def _string(value: Any) -> str | None:
     return clean_text(value) if isinstance(value, str) and value else None
 
@@ -147,6 +151,7 @@ PARAMETERS: dict[str, tuple[str, Callable[[Any], AttributeValue | None]]] = {
     "response": (names.RESPONSE_ID, _string),
     "data_source": ("gen_ai.data_source.id", _string),
     "retrieval_top_k": ("gen_ai.retrieval.top_k", _int),
+    "has_image": ("aiobs.video.has_image", _true),
 }
 """Request parameter → attribute and the coercion that makes its value fit; None leaves it out."""
 
@@ -190,6 +195,8 @@ def _write_response(call: Call, attributes: Attributes) -> None:
         attributes[names.COMPACTED] = True
     if response.status is not None:
         attributes[names.RESPONSE_STATUS] = clean_text(response.status)
+    if response.token_count is not None:
+        attributes[names.TOKEN_COUNT] = response.token_count
     if response.usage is not None:
         _write_usage(response.usage, attributes)
 
