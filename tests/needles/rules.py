@@ -22,6 +22,12 @@ CREDENTIALS = re.compile(
 )
 """Places that hold credentials, by the names of their fields; names of headers are none."""
 
+_SCALARS = (
+    *("add_watermark", "aspect_ratio", "compression_quality", "edit_mode", "image_size", "language", "mode"),
+    *("output_mime_type", "person_generation", "resize_mode", "resolution", "safety_filter_level", "ttl"),
+)
+"""Parameters of configs of Google that are words of the provider's."""
+
 ALLOWED: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"request\.model$", (names.REQUEST_MODEL, names.RESPONSE_MODEL)),  # the simulator answers with the model asked for
     (r"request\.stop(\[\])?$|Config\.stop_sequences\[\]$", ("gen_ai.request.stop_sequences",)),
@@ -33,6 +39,11 @@ ALLOWED: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"request\.prompt:\w+\.id$", ("gen_ai.prompt.name",)),
     (r"request\.prompt:\w+\.version$", ("gen_ai.prompt.version",)),
     (r"answer:\w+\.(id|response_id)$", (names.RESPONSE_ID,)),
+    (r"answer:(CachedContent|GenerateVideosOperation)\.name$", (names.RESPONSE_ID,)),
+    (r"answer:CachedContent\.model$", (names.RESPONSE_MODEL,)),
+    (r"-videos request\.model$", (names.RESPONSE_ID,)),  # an operation is below its model
+    (r"request\.upscale_factor$", (f"{names.REQUEST_CONFIG}.upscale_factor",)),
+    *((rf"request\.config:\w+Config\.{key}$", (f"{names.REQUEST_CONFIG}.{key}",)) for key in _SCALARS),
     (r"answer:\w+\.(model|model_version)$", (names.RESPONSE_MODEL,)),
     (r"answer:\w+\.service_tier$", (names.SERVICE_TIER,)),
     (r"answer:\w+\.system_fingerprint$", (names.SYSTEM_FINGERPRINT,)),

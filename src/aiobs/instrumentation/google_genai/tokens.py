@@ -62,7 +62,7 @@ def session_tokens(call: Call) -> dict[str, Any] | None:
     """``model, usage, total_tokens, tokens_info``: how many each content has; which ones would be the text again."""
     if call.response is None:
         return None
-    infos = items(field(call.response.native, "tokens_info"))
+    infos = items(field(call.response.native, "tokens_info")) if call.response.wants_content else ()
     counts = [{"role": plain(field(info, "role")), "tokens": _length(info)} for info in infos]
     return {"model": None, "usage": None, "total_tokens": call.response.token_count, "tokens_info": counts}
 
