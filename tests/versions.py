@@ -50,6 +50,8 @@ FEATURES = {
     "gemini streamed arguments": ("google-genai", "1.51"),
     "gemini continuation": ("google-genai", "2.30"),
     "gemini errors of async streams": ("google-genai", "1.50"),
+    "gemini sources of videos": ("google-genai", "1.50"),
+    "gemini contexts and segments of pictures": ("google-genai", "1.50"),
     "gemini usage of embeddings": ("google-genai", "3.0"),
     "gemini requests of every recording": ("google-genai", "3.0"),
     "gemini past the socket": ("google-genai", "3.0"),

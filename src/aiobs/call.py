@@ -385,5 +385,19 @@ class Told:
     """Stands for a request that another event tells of: the session file needs its place among the spans only."""
 
 
-Record = Call | FunctionCall | Told
+@dataclass(slots=True)
+class Progress:
+    """Stands for a call that asked after a job: it changes the event of the call that submitted the job.
+
+    ``poll`` is the call; the ids are those of the submitting call's span, its parent and its session.
+    """
+
+    poll: Call
+    span_id: int
+    trace_id: int
+    parent_id: int | None
+    session_id: str
+
+
+Record = Call | FunctionCall | Told | Progress
 """What a recording hands to the session file beside its span."""

@@ -48,7 +48,8 @@ class Operation:
     an end · ``features`` of ``tests/versions.py`` that the installed SDK must have · ``target``: what the span is named
     after where that is not the model · ``is_text``: what it says is text, not a picture or sound · ``is_binary``: an
     answer is bytes as they come, none of which the SDK refuses · ``needles``: how often the needle is on the span when
-    the gate is open, if that is not twice for inference and else never.
+    the gate is open, if that is not twice for inference and else never · ``objects`` makes the arguments that are objects
+    of the SDK.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Operation:
     needles: int | None = None
     is_text: bool = True
     is_binary: bool = False
+    objects: Callable[[], Mapping[str, Any]] = dict
 
     @property
     def in_file(self) -> str | None:
@@ -91,7 +93,7 @@ class Operation:
     @property
     def has_content(self) -> bool:
         """The session file has something that was said or asked."""
-        return self.prompt is not None or self.said is not None
+        return bool(self.prompt or self.said or self.needles)
 
     @property
     def is_streamed_by_name(self) -> bool:
@@ -151,7 +153,7 @@ class Driver:
         """What it is called with; a new object each time."""
         extra = self.of.stream_arguments if self.streams else {}
         asked = {self.of.prompt: self.of.asks(prompt)} if self.of.prompt else {}
-        return {**self.of.arguments, **extra, **asked}
+        return {**self.of.arguments, **self.of.objects(), **extra, **asked}
 
     def client(self, simulator: Simulator) -> Any:
         """A sync client."""

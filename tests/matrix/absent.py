@@ -35,6 +35,14 @@ _CONTINUATION = (
     "google.genai.models:AsyncModels._generate_content_stream_with_continuation",
 )
 
+
+def _of_models(*names: str) -> tuple[str, ...]:
+    return tuple(f"google.genai.models:{owner}.{name}" for name in names for owner in ("Models", "AsyncModels"))
+
+
+_PUBLIC_TWINS = _of_models("generate_videos", "generate_images", "edit_image")
+"""Of these the private method is wrapped, where there is one."""
+
 ABSENT = {
     ("openai", "1.40.0"): (*_PARSE_BELOW_BETA, *_RESPONSES, *_SEARCHES, *_OLD_RETRIES),
     ("openai", "1.66.0"): (*_PARSE_BELOW_BETA, *_OLD_RETRIES),
@@ -48,11 +56,12 @@ ABSENT = {
         "google.genai._adapters:McpToGenAiToolAdapter.call_tool",
         "google.genai._api_client:BaseApiClient._request_once",
         "google.genai._api_client:BaseApiClient._async_request_once",
+        *_of_models("_generate_videos", "_generate_images", "_edit_image", "recontext_image", "segment_image"),
     ),
-    ("google-genai", "1.50.0"): _CONTINUATION,
-    ("google-genai", "2.0.0"): _CONTINUATION,
-    ("google-genai", "2.34.0"): (),
-    ("google-genai", "3.4.0"): (),
+    ("google-genai", "1.50.0"): (*_CONTINUATION, *_PUBLIC_TWINS),
+    ("google-genai", "2.0.0"): (*_CONTINUATION, *_PUBLIC_TWINS),
+    ("google-genai", "2.34.0"): _PUBLIC_TWINS,
+    ("google-genai", "3.4.0"): _PUBLIC_TWINS,
 }
 """Distribution and release → ``module:qualname``."""
 
@@ -60,6 +69,8 @@ UNRECORDED = {
     ("openai", "1.40.0"): {"responses.create": "not in this version", "vector_stores.search": "not in this version"},
     ("google-genai", "1.5.0"): {
         "MCP tools": "not in this version",
+        "models.recontext_image": "not in this version",
+        "models.segment_image": "not in this version",
         "aiobs.retry.count": "not recorded: BaseApiClient._request_once, BaseApiClient._async_request_once not found",
         "coroutine functions": "not recorded: invoke_function_from_dict_args_async not found",
         "gen_ai.tool.call.id": "not recorded: get_function_response_parts_async not found",

@@ -80,10 +80,12 @@ def _requests(driver: Driver, method: Any, form: str) -> Iterator[dict[str, Any]
 
 def _google_requests(driver: Driver, form: str, hints: dict[str, Any], place: str) -> Iterator[dict[str, Any]]:
     planter = Planter(form)
-    base = driver.arguments(needle(f"{place}.contents"))
-    yield {**base, "model": needle(f"{place}.model")}
-    for contents in planter.variants(hints["contents"], f"{place}.contents"):
-        yield {**base, "contents": contents}
+    base = driver.arguments(needle(f"{place}.{driver.of.prompt or 'nothing'}"))
+    if "model" in base:
+        yield {**base, "model": needle(f"{place}.model")}
+    for name in hints.keys() - {"model", "config"}:
+        for value in planter.variants(hints[name], f"{place}.{name}"):
+            yield {**base, name: value}
     model = next(option for option in typing.get_args(hints["config"]) if hasattr(option, "model_fields"))
     for field, kind in fields_of(model).items():
         where = f"{place}.config:{model.__name__}.{field}"

@@ -30,6 +30,12 @@ CONFIGURED = (
 )  # fmt: skip
 """Parameters that go into ``aiobs.request.config``: words of the provider, none of the user."""
 
+_SCALARS = (
+    *("add_watermark", "aspect_ratio", "compression_quality", "edit_mode", "image_size", "language", "mode"),
+    *("output_mime_type", "person_generation", "resize_mode", "resolution", "safety_filter_level", "ttl"),
+)
+"""Parameters of configs of Google that are words of the provider's."""
+
 ALLOWED: tuple[tuple[str, tuple[str, ...]], ...] = (
     *((rf"request\.{key}(\[\]|:VoiceID\.id)?$", (f"{names.REQUEST_CONFIG}.{key}",)) for key in CONFIGURED),
     (r"request\.vector_store_id$", ("gen_ai.data_source.id",)),
@@ -49,6 +55,11 @@ ALLOWED: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"answer:\w+\.(id|response_id)$", (names.RESPONSE_ID,)),
     (r"answer:\w+\.status$", (names.RESPONSE_STATUS,)),
     (r"answer:Conversation\w*\.id$", (names.CONVERSATION_ID,)),
+    (r"answer:(CachedContent|GenerateVideosOperation)\.name$", (names.RESPONSE_ID,)),
+    (r"answer:CachedContent\.model$", (names.RESPONSE_MODEL,)),
+    (r"-videos request\.model$", (names.RESPONSE_ID,)),  # an operation is below its model
+    (r"request\.upscale_factor$", (f"{names.REQUEST_CONFIG}.upscale_factor",)),
+    *((rf"request\.config:\w+Config\.{key}$", (f"{names.REQUEST_CONFIG}.{key}",)) for key in _SCALARS),
     (r"answer:\w+\.(model|model_version)$", (names.RESPONSE_MODEL,)),
     (r"answer:\w+\.service_tier$", (names.SERVICE_TIER,)),
     (r"answer:\w+\.system_fingerprint$", (names.SYSTEM_FINGERPRINT,)),

@@ -1,7 +1,8 @@
 """Jobs: work that goes on at the provider after the call that asked for it has returned.
 
 The call that submits one leaves word here; each call that asks after it is linked to that call's span, and the first
-that finds it done says how long it took. A job that another process submitted is asked after without a link.
+that finds it done says how long it took, and what it used. A job that another process submitted is asked after without
+a link. The session file has one event for both: what a poll found out changes that of the submitting call.
 """
 
 from __future__ import annotations
@@ -10,8 +11,11 @@ from dataclasses import dataclass
 
 from opentelemetry.trace import Span, SpanContext
 
-from aiobs.call import Call
+from aiobs.call import Call, Job, Progress
 from aiobs.clock import monotonic_ns
+
+POLLS = frozenset({"fetch_response", "fetch_batch"})
+"""Operations that do nothing but ask how far a job is."""
 
 MOST = 4096
 """Jobs that are remembered; the oldest ones are forgotten first."""
@@ -19,10 +23,15 @@ MOST = 4096
 
 @dataclass(slots=True)
 class Submitted:
-    """A job that a call of this process has submitted; ``at``: monotonic nanoseconds."""
+    """A job; ``by``: the call of this process that submitted it, ``at``: monotonic nanoseconds.
 
-    by: SpanContext
-    at: int
+    ``session`` and ``parent`` are that call's place in the session file.
+    """
+
+    by: SpanContext | None = None
+    at: int = 0
+    session: str | None = None
+    parent: int | None = None
     polls: int = 0
     is_done: bool = False
 
@@ -30,23 +39,53 @@ class Submitted:
 _submitted: dict[tuple[str, str], Submitted] = {}
 
 
-def follow(call: Call, span: Span) -> None:
-    """Note the job that a call submitted, or link the call to the one that submitted the job it asked after."""
+def follow(call: Call, span: Span, session: str | None, parent: int | None) -> None:
+    """Note the job that a call submitted, or link the call to the one that submitted the job it asked after.
+
+    ``session`` and ``parent`` (a span id) are the call's own.
+    """
     answered = call.response.job if call.response is not None else None
-    if call.request.job is None:
-        if answered is not None and not answered.is_done:
-            _remember((call.provider, answered.id), Submitted(span.get_span_context(), monotonic_ns()))
-        return
-    known = _submitted.get((call.provider, call.request.job))
+    if call.request.job is not None:
+        _poll(call, answered, span)
+    elif answered is not None and not answered.is_done:
+        _remember((call.provider, answered.id), Submitted(span.get_span_context(), monotonic_ns(), session, parent))
+
+
+def _poll(call: Call, answered: Job | None, span: Span) -> None:
+    key = call.provider, str(call.request.job)
+    known = _submitted.get(key)
+    is_done = answered is not None and answered.is_done
+    if known is None and is_done:
+        _remember(key, Submitted(is_done=True))  # so that the next one that finds it done does not count it again
     if known is None:
         return
-    known.polls += 1
-    call.polls = known.polls
-    if answered is not None and answered.is_done and not known.is_done:
+    if known.by is not None:
+        known.polls += 1
+        call.polls = known.polls
+    if is_done and known.is_done and call.response is not None:
+        call.response.usage = None
+    elif is_done:
         known.is_done = True
         call.job_duration_ns = max(0, monotonic_ns() - known.at)
-    if known.by.is_valid:
+    if known.by is not None and known.by.is_valid:
         span.add_link(known.by)
+
+
+def progress(call: Call) -> Progress | None:
+    """What the session file takes in place of a poll; None for a call that has an event of its own.
+
+    That is any other call, one after a job of another process or of no session, and a poll that came to nothing.
+    """
+    known = submitted(call.provider, call.request.job) if call.request.job is not None else None
+    if known is None or known.by is None or known.session is None or not _says_how_far(call):
+        return None
+    return Progress(call, known.by.span_id, known.by.trace_id, known.parent, known.session)
+
+
+def _says_how_far(call: Call) -> bool:
+    """It is a poll, and has got an answer, and read it to the end."""
+    answered = call.response is not None and call.response.job is not None
+    return call.operation in POLLS and answered and not (call.incomplete or call.cancelled)
 
 
 def submitted(provider: str, job: str) -> Submitted | None:

@@ -35,6 +35,8 @@ class Method:
     ``is_lazy``: a generator function, or a coroutine function that gives an async generator: the method does nothing
     before that is read. ``is_paged``: an async method that gives an awaitable, which can be iterated too, and makes its
     request then. ``requires`` are the parameters the readers rely on: a method without them is reported as changed.
+    ``instead_of``: a method of the same class, which if it exists is the one to wrap. ``since``: a release that has it,
+    where an older one may lack it.
     """
 
     module: str
@@ -43,6 +45,8 @@ class Method:
     is_lazy: bool = False
     is_paged: bool = False
     requires: tuple[str, ...] = ()
+    instead_of: str | None = None
+    since: str | None = None
 
 
 Drive = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]

@@ -346,7 +346,7 @@ class Recording:
     def _write(self) -> None:
         call, attributes = self.call, Attributes()
         if self.operation.has_jobs:
-            guarded(jobs.follow, call, self.span)
+            guarded(self._follow_job)
         if call.request_id is None and self.headers is not None:
             guarded(self._look_for_request_id)
         if call.request.characters is not None:
@@ -365,6 +365,10 @@ class Recording:
         if (instruments := self.telemetry.instruments) is not None:
             guarded(instruments.record, call, self.context)
 
+    def _follow_job(self) -> None:
+        above = trace.get_current_span(self.parent).get_span_context().span_id or None
+        jobs.follow(self.call, self.span, self.session.id if self.session is not None else None, above)
+
     def _close(self) -> None:
         call = self.call
         is_told = self.helper is not None and guarded(self._hand_to_helper, self.helper)
@@ -374,7 +378,7 @@ class Recording:
             self.parent,
             self.telemetry.sink,
             self.session,
-            Told() if is_told else call,
+            Told() if is_told else (self.operation.has_jobs and guarded(jobs.progress, call)) or call,
         )
         self._given, self.sent = {}, None  # the program's own objects: a stream that it keeps must not keep them
         if not is_told:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 from aiobs.capture.provider import Helper, Operation, Provider, Seam
 from aiobs.diagnosis.finding import Finding, Level, error, note, warning
@@ -23,7 +24,8 @@ from aiobs.instrumentation.patching import Patch, is_installed
 class WrapPoint:
     """One method.
 
-    ``state``: patched, changed (patched, but parameters are ``missing``), absent, no module, or failed (our own bug).
+    ``state``: patched, changed (patched, but parameters are ``missing``), absent, no module (or a module of a version
+    that is too old for the method), or failed (our own bug).
     """
 
     target: str
@@ -41,6 +43,11 @@ class WrapPoint:
         """``Class.method``."""
         return self.target.partition(":")[2]
 
+    @property
+    def method(self) -> str:
+        """The method alone; a private one that does what the public one of that name did has that name."""
+        return self.name.rpartition(".")[2].lstrip("_")
+
 
 @dataclass(frozen=True)
 class OperationState:
@@ -57,8 +64,7 @@ class OperationState:
     @property
     def unrecorded(self) -> tuple[WrapPoint, ...]:
         """The spellings of the main method (of a seam: of any), sync or async, if none of them is patched."""
-        method = self.points[0].name.rpartition(".")[2]
-        main = [point for point in self.points if self.is_detail or point.name.rpartition(".")[2] == method]
+        main = [point for point in self.points if self.is_detail or point.method == self.points[0].method]
         kinds = {point.is_async for point in main} - {point.is_async for point in main if point.is_patched}
         return tuple(point for point in main if point.is_async in kinds)
 
@@ -135,12 +141,13 @@ def check_providers(states: Iterable[ProviderState]) -> Iterator[Finding]:
 def _inspect(provider: Provider, patches: tuple[Patch, ...]) -> ProviderState:
     installed = is_installed(provider)
     failure = _imported(patches) if installed else None
-    found = _tried(patches) if installed else ()
+    version = installed_version(provider.distribution) if installed else None
+    found = _tried(patches, version) if installed else ()
     return ProviderState(
         name=provider.name,
         distribution=provider.distribution,
         installed=installed,
-        version=installed_version(provider.distribution) if installed else None,
+        version=version,
         supported=str(supported_versions(provider.distribution)),
         failure=failure,
         operations=tuple(
@@ -166,7 +173,7 @@ def _imported(patches: tuple[Patch, ...]) -> str | None:
     return failure
 
 
-def _tried(patches: tuple[Patch, ...]) -> tuple[tuple[tuple[str, str], WrapPoint], ...]:
+def _tried(patches: tuple[Patch, ...], version: str | None) -> tuple[tuple[tuple[str, str], WrapPoint], ...]:
     """Put each patch on, look, and take it off again where it was not on before."""
     found = []
     for patch in patches:
@@ -174,14 +181,17 @@ def _tried(patches: tuple[Patch, ...]) -> tuple[tuple[tuple[str, str], WrapPoint
         patch.put_on()
         target = f"{patch.method.module}:{patch.method.qualname}"
         operation = patch.operation.api, type(patch.operation).__name__
-        found.append((operation, WrapPoint(target, patch.method.is_async, _state(patch), patch.missing)))
+        found.append((operation, WrapPoint(target, patch.method.is_async, _state(patch, version), patch.missing)))
         if not was_active:
             patch.take_off()
     return tuple(found)
 
 
-def _state(patch: Patch) -> str:
+def _state(patch: Patch, version: str | None) -> str:
     """``waiting`` is over: the module has been imported, is not in this version, or the patch broke."""
+    since = patch.method.since
+    if patch.state == "absent" and since is not None and version is not None and Version(version) < Version(since):
+        return "no module"
     if patch.state != "waiting":
         return patch.state
     return "failed" if patch.method.module in sys.modules else "no module"

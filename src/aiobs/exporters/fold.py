@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from aiobs.exporters.journal import DROPPED, lines, parsed
+from aiobs.exporters.progress import has_progress, updated
 from aiobs.exporters.spans import EVENT, FUNCTION, Forest, SpanIndex
 
 FORMAT_VERSION = 1
@@ -19,6 +20,8 @@ MAX_OPEN_FILES = 64
 _KINDS = {"event": EVENT, "function": FUNCTION}
 _LIST_OF = {EVENT: "events", FUNCTION: "function_events"}
 _TREE_NAME = {EVENT: "provider", FUNCTION: "function"}
+_UPDATE = "update"
+_WITH_IDENTITY = frozenset({*_KINDS, _UPDATE})
 _LISTS = ("sessions", "events", "function_events")
 
 
@@ -69,6 +72,7 @@ class Fold:
         self.torn = 0
         self.dropped = 0
         self._known = set(self.sessions)
+        self._guessed: set[str] = set()
         self._sources = Sources()
 
     def add(self, segment: Path | bytes) -> None:
@@ -86,7 +90,7 @@ class Fold:
     def _is_ours(self, kind: str, value: Any) -> bool:
         if kind == "session":
             return value["id"] in self.sessions or value["meta"].get("parent_session_id") in self.sessions
-        return kind not in _KINDS or value["session_id"] in self.sessions
+        return kind not in _WITH_IDENTITY or value["session_id"] in self.sessions
 
     def _add(self, segment: Path | bytes, wanted: Callable[[str, Any], bool]) -> int:
         number, skipped = self._sources.add(segment), 0
@@ -96,12 +100,14 @@ class Fold:
                 self.torn += 1
                 continue
             for kind, value in line.value.items():
-                if kind in _KINDS and not _is_event(value):
+                if kind in _WITH_IDENTITY and not _is_event(value):
                     self.torn += 1
                 elif not wanted(kind, value):
                     skipped += 1
                 elif kind in _KINDS:
                     self._put(_KINDS[kind], value, (number, line.offset, line.length))
+                elif kind == _UPDATE:
+                    self._change(value, (number, line.offset, line.length))
                 else:
                     self._note(kind, value)
         return skipped
@@ -110,8 +116,17 @@ class Fold:
         row = self.index.put(kind, event["span_id"], event["parent_span_id"], event["started_at"], place)
         if event.get("enh_prompt_id"):
             self.index.enh_prompt_ids[row] = event["enh_prompt_id"]
-        if event["session_id"] not in self.sessions:
-            self.sessions[event["session_id"]] = _unknown_session(event)
+        self._need_session(event)
+
+    def _change(self, update: dict[str, Any], place: tuple[int, int, int]) -> None:
+        self.index.change(update["span_id"], update["parent_span_id"], update["started_at"], place)
+        self._need_session(update)
+
+    def _need_session(self, event: dict[str, Any]) -> None:
+        known = event["session_id"]
+        if known not in self.sessions:
+            self.sessions[known] = _unknown_session(event)
+            self._guessed.add(known)
 
     def _note(self, kind: str, value: Any) -> None:
         if kind == "link":
@@ -122,6 +137,7 @@ class Fold:
             known = self.sessions.get(value["id"], {})
             if known.get("ended_at") is None or value["ended_at"] is not None:
                 self.sessions[value["id"]] = value
+                self._guessed.discard(value["id"])
 
     # An earlier export
 
@@ -143,21 +159,34 @@ class Fold:
                 self._merge_event(name, number, offset, length)
 
     def _merge_session(self, session: dict[str, Any]) -> None:
+        if session["id"] in self._guessed:
+            self._guessed.remove(session["id"])
+            del self.sessions[session["id"]]
         known = self.sessions.setdefault(session["id"], session)
         lost = (session.get("meta") or {}).get("dropped_events", 0)
         if known is not session and lost:
             self.sessions[session["id"]] = _with_dropped(known, lost)
 
     def _merge_event(self, name: str, number: int, offset: int, length: int) -> None:
-        event = self._sources.read(number, offset, length)
-        if _is_event(event) and event["span_id"] not in self.index:
-            self._put(EVENT if name == "events" else FUNCTION, event, (number, offset, length))
+        event, place = self._sources.read(number, offset, length), (number, offset, length)
+        if not _is_event(event):
+            return
+        if event["span_id"] not in self.index:
+            self._put(EVENT if name == "events" else FUNCTION, event, place)
+        elif has_progress(event):  # the journal may have the call again, but not what has been folded since
+            self._change(event, place)
 
     # Reading
 
     def event(self, row: int) -> dict[str, Any]:
-        """One event, read from where it lies."""
-        value = self._sources.read(self.index.source[row], self.index.offset[row], self.index.length[row])
+        """One event, read from where it lies, with what was found out later."""
+        event = self._event_at(self.index.source[row], self.index.offset[row], self.index.length[row])
+        for place in self.index.changes(row):
+            event = updated(event, self._event_at(*place))
+        return event
+
+    def _event_at(self, source: int, offset: int, length: int) -> dict[str, Any]:
+        value = self._sources.read(source, offset, length)
         event: dict[str, Any] = value if "span_id" in value else next(iter(value.values()))
         return event
 
@@ -230,6 +259,7 @@ def export_items(file: IO[bytes]) -> Iterator[tuple[str, int, int]]:
 def export_text(fold: Fold, *, include_trace_tree: bool) -> Iterator[str]:
     """The export as ``json.dump(..., ensure_ascii=False, indent=2)`` would write it, one event at a time."""
     index = fold.index
+    index.adopt()
     order = index.by_start()
     forest = Forest(index, order)
     yield "{\n"

@@ -23,9 +23,10 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from aiobs.call import Call, FunctionCall, Record
+from aiobs.call import Call, FunctionCall, Progress, Record
 from aiobs.exporters.fold import Fold, export_source, export_text
 from aiobs.exporters.journal import Closed, Journal, is_written, segments
+from aiobs.exporters.progress import progress_event
 from aiobs.exporters.session_record import Identity, call_event, event_line, function_event, identity, span_event
 from aiobs.guard import guarded
 from aiobs.semconv import names
@@ -115,6 +116,8 @@ class SessionFile(SpanProcessor):
             self._append(event_line("event", call_event(record, who)))
         elif isinstance(record, FunctionCall):
             self._append(event_line("function", function_event(record, who)))
+        elif isinstance(record, Progress):
+            self._append(event_line("update", progress_event(record)))
         else:
             self._link(who)
 

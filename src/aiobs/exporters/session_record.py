@@ -59,12 +59,11 @@ def identity(span_id: int, trace_id: int, parent_id: int | None, session_id: str
 def call_event(call: Call, who: Identity) -> dict[str, Any]:
     """A provider event."""
     request = typed(dict, call.session_request or _any_request, call) or {"model": call.request.model}
-    response = None if call.failure else typed(dict, call.session_response or _any_response, call)
     return {
         "provider": call.provider,
         "api": call.api,
         "request": without_credentials(request),
-        "response": response,
+        "response": None if call.failure else response_record(call),
         "error": _error(call),
         **({"error_details": _details(call.failure, call.request_id)} if call.failure else {}),
         **_times(call.started_ns, call.duration_ns),
@@ -72,6 +71,11 @@ def call_event(call: Call, who: Identity) -> dict[str, Any]:
         **who._asdict(),
         "evaluations": [],
     }
+
+
+def response_record(call: Call) -> dict[str, Any] | None:
+    """What came back, in the operation's own shape."""
+    return typed(dict, call.session_response or _any_response, call)
 
 
 def function_event(call: FunctionCall, who: Identity) -> dict[str, Any]:

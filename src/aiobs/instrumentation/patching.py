@@ -80,7 +80,7 @@ class Patch:
         for part in self.method.qualname.split(".")[:-1]:
             owner = getattr(owner, part, None)
         original = vars(owner).get(self._name) if owner is not None else None
-        if original is None:
+        if original is None or self.method.instead_of in vars(owner):
             self.state = "absent"
             return
         if not self._is_ours(original):

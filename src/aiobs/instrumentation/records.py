@@ -28,9 +28,15 @@ def usage_record(usage: Usage | None) -> dict[str, Any] | None:
         "completion_tokens": usage.output,
         "total_tokens": sum(known) if known else None,
     }
-    units = {name: getattr(usage, name) for name in UNITS}
     native = usage.native if isinstance(usage.native, dict) else {}
-    return {**native, **ours, **{name: value for name, value in units.items() if value is not None}}
+    return {**native, **ours, **(units_record(usage) or {})}
+
+
+def units_record(usage: Usage | None) -> dict[str, Any] | None:
+    """What was used and not counted in tokens."""
+    if usage is None:
+        return None
+    return {unit: amount for unit in UNITS if (amount := getattr(usage, unit)) is not None}
 
 
 def embeddings_record(

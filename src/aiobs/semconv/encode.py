@@ -114,6 +114,10 @@ def _count_above_one(value: Any) -> int | None:
     return None if count == 1 else count
 
 
+def _true(value: Any) -> bool | None:
+    return True if value is True else None
+
+
 def _string(value: Any) -> str | None:
     return clean_text(value) if isinstance(value, str) and value else None
 
@@ -150,6 +154,7 @@ PARAMETERS: dict[str, tuple[str, Callable[[Any], AttributeValue | None]]] = {
     "response": (names.RESPONSE_ID, _string),
     "data_source": ("gen_ai.data_source.id", _string),
     "retrieval_top_k": ("gen_ai.retrieval.top_k", _int),
+    "has_image": ("aiobs.video.has_image", _true),
 }
 """Request parameter → attribute and the coercion that makes its value fit; None leaves it out."""
 

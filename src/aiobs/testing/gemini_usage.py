@@ -1,14 +1,16 @@
-"""Gemini's token counts: ``usageMetadata`` of an answer and of its stream so far, and ``:countTokens``."""
+"""Gemini's token counts: ``usageMetadata`` of an answer and a stream so far, ``:countTokens``, ``:computeTokens``."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
 from aiobs.testing.gemini_request import contents_of, field, is_vertex, offers, parts_of, refused, thinking_of
-from aiobs.testing.improvise import as_count, as_dict, cached_counts, overlaid, token_count
+from aiobs.testing.improvise import as_count, as_dict, cached_counts, overlaid, pieces, token_count
 from aiobs.testing.script import Answer, Fault, Reply, Request
 
 JSON_HEADERS = {"content-type": "application/json; charset=UTF-8"}
@@ -30,6 +32,21 @@ def count_tokens(request: Request, answer: Answer) -> Reply | Fault:
     counts = prompt_counts(asked if inner is None else as_dict(inner))
     body = {"totalTokens": sum(counts.values()), "promptTokensDetails": details(counts)}
     return Reply(200, JSON_HEADERS, json.dumps({**body, **answer.fields}).encode())
+
+
+def compute_tokens(request: Request, answer: Answer) -> Reply | Fault:
+    """The answer to ``:computeTokens`` (Vertex AI only): the words of each content stand for its tokens."""
+    if (refusal := refused(request, "contents")) is not None:
+        return refusal
+    infos = [_tokens_info(content) for content in contents_of(request.json)]
+    return Reply(200, JSON_HEADERS, json.dumps({"tokensInfo": infos, **answer.fields}).encode())
+
+
+def _tokens_info(content: Mapping[str, Any]) -> dict[str, Any]:
+    words = [word for part in parts_of(content) for word in pieces(str(part.get("text") or ""))]
+    ids = [str(int(hashlib.sha256(word.encode()).hexdigest()[:4], 16)) for word in words]
+    tokens = [base64.b64encode(word.encode()).decode() for word in words]
+    return {"role": content.get("role", "user"), "tokenIds": ids, "tokens": tokens}
 
 
 def prompt_counts(asked: Mapping[str, Any]) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """Gemini's wire format, that of the Developer API and that of Vertex AI: its routes, errors and clients.
 
-One module per operation: ``gemini_content``, ``gemini_embeddings``, ``gemini_usage``.
+One module per operation: ``gemini_content``, ``gemini_embeddings``, ``gemini_usage``, ``gemini_videos``,
+``gemini_pictures``, ``gemini_caches``.
 """
 
 from __future__ import annotations
@@ -10,7 +11,14 @@ import re
 from typing import Any
 from urllib.parse import parse_qs
 
-from aiobs.testing import gemini_content, gemini_embeddings, gemini_usage
+from aiobs.testing import (
+    gemini_caches,
+    gemini_content,
+    gemini_embeddings,
+    gemini_pictures,
+    gemini_usage,
+    gemini_videos,
+)
 from aiobs.testing.gemini_request import is_vertex, model_of
 from aiobs.testing.script import Answer, Fault, Request
 from aiobs.testing.wire import Handler, Wire
@@ -110,7 +118,10 @@ WIRE = Wire(
         _route("countTokens", gemini_usage.count_tokens),
         _route("embedContent", gemini_embeddings.embed_one),
         _route("batchEmbedContents", gemini_embeddings.embed_batch),
-        _route("predict", gemini_embeddings.predict, _VERTEX),
+        _route("computeTokens", gemini_usage.compute_tokens, _VERTEX),
+        *gemini_pictures.ROUTES,
+        *gemini_videos.ROUTES,
+        *gemini_caches.ROUTES,
         _route(r"\w+", _not_found, ".+"),
     ),
     owns=_owns,

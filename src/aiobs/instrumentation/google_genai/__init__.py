@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from aiobs.capture.provider import Helper, Method, Operation, Provider, Seam
 from aiobs.errors import summarize
-from aiobs.instrumentation.google_genai import embed, generate
+from aiobs.instrumentation.google_genai import caches, embed, generate, pictures, tokens, videos
 from aiobs.instrumentation.google_genai.client import answer_of, client_of, secrets_of, server_of, shape_of
 from aiobs.instrumentation.google_genai.contents import read_prompt
 from aiobs.instrumentation.google_genai.fields import bare_model
@@ -80,6 +80,10 @@ PROVIDER = Provider(
             session_request=embed.session_request,
             session_response=embed.session_response,
         ),
+        *videos.OPERATIONS,
+        *pictures.OPERATIONS,
+        *tokens.OPERATIONS,
+        *caches.OPERATIONS,
     ),
     helpers=(
         Helper(
