@@ -86,8 +86,9 @@ class Operation:
     ``session_request`` and ``session_response`` are the shapes of the session file; without them it gets the arguments
     and what every answer has. ``positional`` are the parameters that may be passed by position, in order.
     ``named_after`` finds what the span is named after where that is not the model. ``has_jobs``: an answer can say that
-    the work goes on (``Response.job``), or a request ask how far it is (``Request.job``). ``read_recalled``
-    reads from an answer what it repeats of the request that it once answered, in place of ``read_prompt``.
+    the work goes on (``Response.job``), or a request ask how far it is (``Request.job``). ``read_recalled`` reads from
+    an answer what it repeats of the request that it once answered, in place of ``read_prompt``. ``since``: the first
+    release of the SDK that is known to have it; that an older one has it not is no fault.
     """
 
     name: str
@@ -105,6 +106,7 @@ class Operation:
     named_after: Callable[[dict[str, Any]], Any] | None = None
     has_jobs: bool = False
     read_recalled: Callable[[Any], Prompt] | None = None
+    since: str | None = None
 
     def named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """The arguments by name, however they were passed."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 from aiobs.capture.provider import Helper, Operation, Provider, Seam
 from aiobs.diagnosis.finding import Finding, Level, error, note, warning
@@ -47,12 +48,13 @@ class OperationState:
     """One operation; its first wrap point names its main method, the others are variants and older spellings.
 
     ``kind``: ``Operation`` (requests are recorded), ``Helper`` (a span goes around several requests) or ``Seam``
-    (a detail of a request is learned).
+    (a detail of a request is learned). ``is_younger``: the SDK that is here may be too old for it.
     """
 
     api: str
     kind: str
     points: tuple[WrapPoint, ...]
+    is_younger: bool = False
 
     @property
     def unrecorded(self) -> tuple[WrapPoint, ...]:
@@ -74,8 +76,9 @@ class OperationState:
 
     @property
     def is_in_this_version(self) -> bool:
-        """The SDK has a module for it; older versions have not every operation."""
-        return any(point.state != "no module" for point in self.points)
+        """The SDK has a module for it, and methods if they are not younger; older versions have not every operation."""
+        lacking = ("absent", "no module") if self.is_younger else ("no module",)
+        return any(point.state not in lacking for point in self.points)
 
     @property
     def changed(self) -> tuple[WrapPoint, ...]:
@@ -136,18 +139,23 @@ def _inspect(provider: Provider, patches: tuple[Patch, ...]) -> ProviderState:
     installed = is_installed(provider)
     failure = _imported(patches) if installed else None
     found = _tried(patches) if installed else ()
+    version = installed_version(provider.distribution) if installed else None
     return ProviderState(
         name=provider.name,
         distribution=provider.distribution,
         installed=installed,
-        version=installed_version(provider.distribution) if installed else None,
+        version=version,
         supported=str(supported_versions(provider.distribution)),
         failure=failure,
         operations=tuple(
-            OperationState(api, kind, tuple(point for _, point in points))
-            for (api, kind), points in groupby(found, key=lambda pair: pair[0])
+            OperationState(api, kind, tuple(point for _, point in points), _is_younger(since, version))
+            for (api, kind, since), points in groupby(found, key=lambda pair: pair[0])
         ),
     )
+
+
+def _is_younger(since: str | None, version: str | None) -> bool:
+    return since is not None and version is not None and Version(version) < Version(since)
 
 
 def _imported(patches: tuple[Patch, ...]) -> str | None:
@@ -166,14 +174,15 @@ def _imported(patches: tuple[Patch, ...]) -> str | None:
     return failure
 
 
-def _tried(patches: tuple[Patch, ...]) -> tuple[tuple[tuple[str, str], WrapPoint], ...]:
+def _tried(patches: tuple[Patch, ...]) -> tuple[tuple[tuple[str, str, str | None], WrapPoint], ...]:
     """Put each patch on, look, and take it off again where it was not on before."""
     found = []
     for patch in patches:
         was_active = patch.active
         patch.put_on()
         target = f"{patch.method.module}:{patch.method.qualname}"
-        operation = patch.operation.api, type(patch.operation).__name__
+        since = patch.operation.since if isinstance(patch.operation, Operation) else None
+        operation = patch.operation.api, type(patch.operation).__name__, since
         found.append((operation, WrapPoint(target, patch.method.is_async, _state(patch), patch.missing)))
         if not was_active:
             patch.take_off()
