@@ -138,7 +138,9 @@ class Bench:
         sighting = {
             "taken": [look(item) for item in stage.taken],
             "copies": look_at_copies(
-                item for item in stage.taken[:1] + stage.taken[-1:] if not hasattr(item, "_iterator")
+                item
+                for item in stage.taken[:1] + stage.taken[-1:]
+                if not any(hasattr(item, name) for name in _UNCOPIED)
             ),
             "facts": stage.facts,
             "error": look_at_error(stage.error),
@@ -212,6 +214,8 @@ def process_state() -> dict[str, Any]:
     }
 
 
+_UNCOPIED = ("_iterator", "iter_pages")
+"""Attributes of streams and of pages, which hold a client: the copies that the SDK makes of that fail when they die."""
 _RACING = "an error occurred during closing of asynchronous generator"
 _LOGGERS = ("", "openai", "httpx2", "httpcore2", "google_genai", "google_genai.models", "asyncio")
 
