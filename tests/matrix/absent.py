@@ -20,6 +20,23 @@ _SEARCHES = (
     "openai.resources.vector_stores.vector_stores:VectorStores.search",
     "openai.resources.vector_stores.vector_stores:AsyncVectorStores.search",
 )
+
+
+def _both(module: str, cls: str, *methods: str) -> tuple[str, ...]:
+    """Methods of a class and of its async twin."""
+    return tuple(f"openai.resources.{module}:{kind}{cls}.{method}" for method in methods for kind in ("", "Async"))
+
+
+_STORED_COMPLETIONS = _both("chat.completions", "Completions", "list", "retrieve", "update")
+_FETCHED = _both("responses", "Responses", "retrieve")
+_CANCELLED = _both("responses", "Responses", "cancel")
+_BETA = (
+    *_both("beta.responses.responses", "Responses", "create", "retrieve", "cancel", "compact"),
+    *_both("beta.responses.input_tokens", "InputTokens", "count"),
+)
+_COMPACTED = (*_both("responses", "Responses", "compact"), *_both("responses.input_tokens", "InputTokens", "count"))
+_DECISIONS = _both("decisions", "Decisions", "create")
+_CONVERSATIONS = _both("conversations", "Conversations", "create", "retrieve", "update", "delete")
 _OLD_RETRIES = (
     "openai._base_client:SyncAPIClient._sleep_for_retry",
     "openai._base_client:AsyncAPIClient._sleep_for_retry",
@@ -44,10 +61,30 @@ _PUBLIC_TWINS = _of_models("generate_videos", "generate_images", "edit_image")
 """Of these the private method is wrapped, where there is one."""
 
 ABSENT = {
-    ("openai", "1.40.0"): (*_PARSE_BELOW_BETA, *_RESPONSES, *_SEARCHES, *_OLD_RETRIES),
-    ("openai", "1.66.0"): (*_PARSE_BELOW_BETA, *_OLD_RETRIES),
-    ("openai", "1.109.1"): (*_PARSE_MOVED_UP, *_NEW_RETRIES),
-    ("openai", "2.54.0"): (*_PARSE_MOVED_UP, *_NEW_RETRIES),
+    ("openai", "1.40.0"): (
+        *_PARSE_BELOW_BETA,
+        *_RESPONSES,
+        *_OLD_RETRIES,
+        *_STORED_COMPLETIONS,
+        *_FETCHED,
+        *_CANCELLED,
+        *_COMPACTED,
+        *_BETA,
+        *_DECISIONS,
+        *_CONVERSATIONS,
+        *_SEARCHES,
+    ),
+    ("openai", "1.66.0"): (
+        *_PARSE_BELOW_BETA,
+        *_OLD_RETRIES,
+        *_CANCELLED,
+        *_COMPACTED,
+        *_BETA,
+        *_DECISIONS,
+        *_CONVERSATIONS,
+    ),
+    ("openai", "1.109.1"): (*_PARSE_MOVED_UP, *_NEW_RETRIES, *_COMPACTED, *_BETA, *_DECISIONS),
+    ("openai", "2.54.0"): (*_PARSE_MOVED_UP, *_NEW_RETRIES, *_DECISIONS),
     ("openai", "3.52.0"): (*_PARSE_MOVED_UP, *_NEW_RETRIES),
     ("google-genai", "1.5.0"): (
         *_CONTINUATION,
@@ -65,8 +102,33 @@ ABSENT = {
 }
 """Distribution and release → ``module:qualname``."""
 
+
+def _absent(*apis: str) -> dict[str, str]:
+    return dict.fromkeys(apis, "not in this version")
+
+
+_NOT_IN_2_54 = _absent("decisions.create")
+_NOT_IN_1_109 = {
+    **_NOT_IN_2_54,
+    **_absent("responses.compact", "responses.input_tokens.count", "beta.responses.create", "beta.responses.retrieve"),
+    **_absent("beta.responses.cancel", "beta.responses.compact", "beta.responses.input_tokens.count"),
+}
+_NOT_IN_1_66 = {
+    **_NOT_IN_1_109,
+    **_absent(*(f"conversations.{method}" for method in ("create", "retrieve", "update", "delete"))),
+    **_absent("responses.cancel"),
+}
+_NOT_IN_1_40 = {
+    **_NOT_IN_1_66,
+    **_absent("responses.create", "responses.retrieve", "vector_stores.search"),
+    **_absent(*(f"chat.completions.{method}" for method in ("list", "retrieve", "update"))),
+}
+
 UNRECORDED = {
-    ("openai", "1.40.0"): {"responses.create": "not in this version", "vector_stores.search": "not in this version"},
+    ("openai", "1.40.0"): _NOT_IN_1_40,
+    ("openai", "1.66.0"): _NOT_IN_1_66,
+    ("openai", "1.109.1"): _NOT_IN_1_109,
+    ("openai", "2.54.0"): _NOT_IN_2_54,
     ("google-genai", "1.5.0"): {
         "MCP tools": "not in this version",
         "models.recontext_image": "not in this version",

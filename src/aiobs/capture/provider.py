@@ -35,8 +35,7 @@ class Method:
     ``is_lazy``: a generator function, or a coroutine function that gives an async generator: the method does nothing
     before that is read. ``is_paged``: an async method that gives an awaitable, which can be iterated too, and makes its
     request then. ``requires`` are the parameters the readers rely on: a method without them is reported as changed.
-    ``instead_of``: a method of the same class, which if it exists is the one to wrap. ``since``: a release that has it,
-    where an older one may lack it.
+    ``instead_of``: a method of the same class, which if it exists is the one to wrap.
     """
 
     module: str
@@ -46,7 +45,6 @@ class Method:
     is_paged: bool = False
     requires: tuple[str, ...] = ()
     instead_of: str | None = None
-    since: str | None = None
 
 
 Drive = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
@@ -103,7 +101,8 @@ class Operation:
     body of which has been read and is no JSON object. ``read_recalled`` reads from an answer what it repeats of the
     request that it once answered, in place of ``read_prompt``. ``named_after`` finds what the span is named after where
     that is not the model. ``has_jobs``: an answer can say that the work goes on (``Response.job``), or a request ask
-    how far it is (``Request.job``).
+    how far it is (``Request.job``). ``since``: the first release of the SDK that is known to have it; that an older one
+    has it not is no fault.
     """
 
     name: str
@@ -123,6 +122,7 @@ class Operation:
     read_recalled: Callable[[Any], Prompt] | None = None
     read_documents: Callable[[Any], list[Document]] = no_documents
     read_body: Callable[[Any], Any] = no_answer
+    since: str | None = None
 
     def named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """The arguments by name, however they were passed."""

@@ -54,12 +54,13 @@ class OperationState:
     """One operation; its first wrap point names its main method, the others are variants and older spellings.
 
     ``kind``: ``Operation`` (requests are recorded), ``Helper`` (a span goes around several requests) or ``Seam``
-    (a detail of a request is learned).
+    (a detail of a request is learned). ``is_younger``: the SDK that is here may be too old for it.
     """
 
     api: str
     kind: str
     points: tuple[WrapPoint, ...]
+    is_younger: bool = False
 
     @property
     def unrecorded(self) -> tuple[WrapPoint, ...]:
@@ -80,8 +81,9 @@ class OperationState:
 
     @property
     def is_in_this_version(self) -> bool:
-        """The SDK has a module for it; older versions have not every operation."""
-        return any(point.state != "no module" for point in self.points)
+        """The SDK has a module for it, and methods if they are not younger; older versions have not every operation."""
+        lacking = ("absent", "no module") if self.is_younger else ("no module",)
+        return any(point.state not in lacking for point in self.points)
 
     @property
     def changed(self) -> tuple[WrapPoint, ...]:
@@ -141,8 +143,8 @@ def check_providers(states: Iterable[ProviderState]) -> Iterator[Finding]:
 def _inspect(provider: Provider, patches: tuple[Patch, ...]) -> ProviderState:
     installed = is_installed(provider)
     failure = _imported(patches) if installed else None
+    found = _tried(patches) if installed else ()
     version = installed_version(provider.distribution) if installed else None
-    found = _tried(patches, version) if installed else ()
     return ProviderState(
         name=provider.name,
         distribution=provider.distribution,
@@ -151,10 +153,14 @@ def _inspect(provider: Provider, patches: tuple[Patch, ...]) -> ProviderState:
         supported=str(supported_versions(provider.distribution)),
         failure=failure,
         operations=tuple(
-            OperationState(api, kind, tuple(point for _, point in points))
-            for (api, kind), points in groupby(found, key=lambda pair: pair[0])
+            OperationState(api, kind, tuple(point for _, point in points), _is_younger(since, version))
+            for (api, kind, since), points in groupby(found, key=lambda pair: pair[0])
         ),
     )
+
+
+def _is_younger(since: str | None, version: str | None) -> bool:
+    return since is not None and version is not None and Version(version) < Version(since)
 
 
 def _imported(patches: tuple[Patch, ...]) -> str | None:
@@ -173,25 +179,23 @@ def _imported(patches: tuple[Patch, ...]) -> str | None:
     return failure
 
 
-def _tried(patches: tuple[Patch, ...], version: str | None) -> tuple[tuple[tuple[str, str], WrapPoint], ...]:
+def _tried(patches: tuple[Patch, ...]) -> tuple[tuple[tuple[str, str, str | None], WrapPoint], ...]:
     """Put each patch on, look, and take it off again where it was not on before."""
     found = []
     for patch in patches:
         was_active = patch.active
         patch.put_on()
         target = f"{patch.method.module}:{patch.method.qualname}"
-        operation = patch.operation.api, type(patch.operation).__name__
-        found.append((operation, WrapPoint(target, patch.method.is_async, _state(patch, version), patch.missing)))
+        since = patch.operation.since if isinstance(patch.operation, Operation) else None
+        operation = patch.operation.api, type(patch.operation).__name__, since
+        found.append((operation, WrapPoint(target, patch.method.is_async, _state(patch), patch.missing)))
         if not was_active:
             patch.take_off()
     return tuple(found)
 
 
-def _state(patch: Patch, version: str | None) -> str:
+def _state(patch: Patch) -> str:
     """``waiting`` is over: the module has been imported, is not in this version, or the patch broke."""
-    since = patch.method.since
-    if patch.state == "absent" and since is not None and version is not None and Version(version) < Version(since):
-        return "no module"
     if patch.state != "waiting":
         return patch.state
     return "failed" if patch.method.module in sys.modules else "no module"

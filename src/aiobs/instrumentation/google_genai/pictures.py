@@ -174,10 +174,11 @@ def _operation(
         name=name,
         api=f"models.{name}",
         methods=tuple(
-            Method(_MODELS, f"{owner}.{method}", is_async, requires=requires, instead_of=instead_of, since=since)
+            Method(_MODELS, f"{owner}.{method}", is_async, requires=requires, instead_of=instead_of)
             for method, instead_of in methods
             for owner, is_async in (("Models", False), ("AsyncModels", True))
         ),
+        since=since,
         read_request=read_request,
         read_response=read_response,
         read_prompt=partial(read_prompt, pictures),

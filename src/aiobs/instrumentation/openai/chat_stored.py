@@ -80,6 +80,7 @@ def session_request(call: Call) -> dict[str, Any]:
 
 
 _MODULE = "openai.resources.chat.completions"
+_SINCE = "1.66"
 
 
 def _methods(name: str, *requires: str, is_paged: bool = False) -> tuple[Method, ...]:
@@ -99,6 +100,7 @@ def _of_one(name: str, method: str, read_response: Callable[[Any], Response], **
         session_request=session_request,
         session_response=chat.session_response,
         positional=("completion_id",),
+        since=_SINCE,
         **readers,
     )
 
@@ -112,6 +114,7 @@ OPERATIONS: tuple[Operation, ...] = (
         read_response=read_page,
         session_request=session_list_request,
         session_response=session_page,
+        since=_SINCE,
     ),
     _of_one("fetch_response", "retrieve", read_fetched, read_choices=chat.read_choices),
     _of_one("update_response", "update", read_updated),

@@ -78,6 +78,7 @@ COMPACT = Operation(
     read_choices=read_choices,
     session_request=session_request,
     session_response=responses.session_response,
+    since="2.54",
 )
 COUNT = Operation(
     name="count_tokens",

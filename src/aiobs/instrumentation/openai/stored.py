@@ -95,6 +95,7 @@ CANCEL = Operation(
     session_response=responses.session_response,
     positional=_REQUIRED,
     has_jobs=True,
+    since="1.109",
 )
 
 OPERATIONS: tuple[Operation, ...] = (RETRIEVE, CANCEL)
