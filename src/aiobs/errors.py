@@ -124,6 +124,7 @@ def summarize(error: BaseException) -> Failure:
 
     Looks at the provider's own code and body, then at the HTTP status, then at the class and its bases, by name.
     """
+    told, error = error, _behind(error)
     provider_code = _code(error)
     status = _status(error)
     code = (
@@ -137,13 +138,19 @@ def summarize(error: BaseException) -> Failure:
     return Failure(
         type=provider_code or public_name(type(error)),
         code=code,
-        exception_type=public_name(type(error)),
-        message=exception_text(error),
+        exception_type=public_name(type(told)),
+        message=exception_text(told),
         retryable=code in _RETRYABLE,
         status_code=status,
         request_id=_text(error, "request_id"),
         retry_after=_retry_after(error),
     )
+
+
+def _behind(error: BaseException) -> BaseException:
+    """What broke off an answer that an SDK was getting by several requests; any other error itself."""
+    is_shell = type(error).__name__ == "ContinuationInterruptedError"
+    return error.__cause__ if is_shell and error.__cause__ is not None else error
 
 
 def answered_error(code: object, message: object) -> Failure:
@@ -288,7 +295,7 @@ def _by_detail(error: BaseException) -> str | None:
     return next((code for words, code in _BY_DETAIL if words in body), None)
 
 
-_BROAD = frozenset({"INVALID_ARGUMENT", "RESOURCE_EXHAUSTED", "invalid_request_error"})
+_BROAD = frozenset({"INVALID_ARGUMENT", "RESOURCE_EXHAUSTED", "invalid_request", "invalid_request_error"})
 
 
 def _by_message(error: BaseException) -> str | None:
@@ -297,13 +304,24 @@ def _by_message(error: BaseException) -> str | None:
 
 
 def _code(error: BaseException) -> str | None:
-    """The provider's code (OpenAI's ``code``, Google's ``status``), unless it is no word of low cardinality."""
+    """The provider's code (OpenAI's ``code``, Google's ``status``), unless it is no word of low cardinality.
+
+    An error of interactions has it in its body only.
+    """
     number = getattr(error, "code", None)
     if type(number) is not int:
         code = _text(error, "code")
     else:  # openai before 3 keeps the number that a server put into an error's body; Google's is the HTTP status
         code = str(number) if hasattr(error, "body") else _text(error, "status")
+    code = code or _code_in(getattr(error, "body", None))
     return code if code and _WORD.fullmatch(code) else None
+
+
+def _code_in(body: Any) -> str | None:
+    """``status``, or ``code``, of the error that a body is; a number is the HTTP status, which is told elsewhere."""
+    error = body.get("error") if isinstance(body, dict) else None
+    given = [error.get(name) for name in ("status", "code")] if isinstance(error, dict) else []
+    return next((word for word in given if isinstance(word, str) and word), None)
 
 
 _WORD = re.compile(r"[\w.-]{1,64}")

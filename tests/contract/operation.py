@@ -45,7 +45,7 @@ class Operation:
     (input, output) · ``reason`` is the finish reason of a good answer · ``opening``: a stream's first events, without
     an end · ``features`` of ``tests/versions.py`` that the installed SDK must have · ``target``: what the span is named after
     where that is not the model · ``needles``: how often the needle is on the span when the gate is open, if that is
-    not twice for inference and else never.
+    not twice for inference and else never · ``hands_on_anything``: an event that is no JSON goes to the program as it is.
     """
 
     name: str
@@ -67,6 +67,7 @@ class Operation:
     features: Sequence[str] = ()
     target: str | None = None
     needles: int | None = None
+    hands_on_anything: bool = False
 
     @property
     def on_span(self) -> int:

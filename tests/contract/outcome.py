@@ -47,7 +47,7 @@ def client_span(signals: InMemoryTelemetry, driver: Driver) -> ReadableSpan:
     assert {key: attributes.get(key) for key in _IDENTITY} == {
         "gen_ai.operation.name": driver.of.operation,
         "gen_ai.provider.name": driver.of.sdk.server,
-        "gen_ai.request.model": driver.of.arguments["model"],
+        "gen_ai.request.model": driver.of.arguments.get("model"),
         "gen_ai.request.stream": True if driver.streams else None,
         "server.address": "127.0.0.1",
         "aiobs.api.name": driver.of.api,

@@ -152,7 +152,7 @@ def test_the_event_of_the_session_file(simulator: Simulator, recorded: InMemoryT
     span = client_span(recorded, driver)
     assert span.context is not None
     assert (event["provider"], event["api"], event["error"]) == (driver.of.sdk.name, driver.of.api, None)
-    assert event["request"]["model"] == driver.of.arguments["model"]
+    assert event["request"]["model"] == driver.of.arguments.get("model")
     assert NEEDLE in str(event["request"])
     usage = event["response"]["usage"] or {}
     assert (usage.get("prompt_tokens"), usage.get("completion_tokens")) == driver.of.tokens
@@ -260,8 +260,11 @@ def test_an_error_on_the_way(simulator: Simulator, recorded: InMemoryTelemetry, 
     """
     script(simulator, driver)
     stage = play(driver, to_the_end(driver), simulator)
-    assert isinstance(stage.error, Exception)
     span = client_span(recorded, driver)
+    if script is malformed and driver.streams and driver.of.hands_on_anything:
+        assert (stage.error, outcome(span)) == (None, Outcome(reasons=("stop",)))
+        return
+    assert isinstance(stage.error, Exception)
     error_type = public_name(type(stage.error))
     begun = driver.streams and script is not hung_up
     expected = Outcome(StatusCode.ERROR, error_type, ("error",) if begun else None, True if begun else None)

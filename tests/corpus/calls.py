@@ -47,6 +47,8 @@ def call_of(exchange: Recorded) -> SDKCall:
     """The call that makes this request."""
     if exchange.kind == "embed_content":
         return SDKCall(_google(exchange), ("models", "embed_content"), _embed_arguments(exchange), False)
+    if exchange.kind == "interactions":
+        return SDKCall("gemini", ("interactions", "create"), dict(exchange.request), exchange.is_streamed)
     if exchange.kind.startswith("generate_content"):
         return SDKCall(
             _google(exchange), ("models", exchange.kind), _generate_arguments(exchange), exchange.is_streamed

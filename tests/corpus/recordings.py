@@ -52,6 +52,7 @@ SUPPORTED = {
     "generate_content": "gemini",
     "generate_content_stream": "gemini",
     "embed_content": "gemini",
+    "interactions": "gemini interactions",
 }
 """The kinds that are replayed, those with a row in a provider's table of operations: what the SDK must have for it."""
 
@@ -73,7 +74,6 @@ UNSUPPORTED = {
     "batches": ("openai.resources.batches:Batches.create", NOT_INSTRUMENTED),
     "realtime": ("openai.resources.realtime.client_secrets:ClientSecrets.create", NOT_INSTRUMENTED),
     "assistants": ("openai.resources.beta.threads.runs:Runs.create", NOT_INSTRUMENTED),
-    "interactions": ("google.genai._gaos.google_genai:GeminiNextGenInteractions.create", NOT_INSTRUMENTED),
     "count_tokens": ("google.genai.models:Models.count_tokens", NOT_INSTRUMENTED),
     "cached_contents": ("google.genai.caches:Caches.create", NOT_INSTRUMENTED),
 }

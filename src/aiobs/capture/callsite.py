@@ -17,7 +17,7 @@ def find_callsite(depth: int, packages: tuple[str, ...]) -> Callsite | None:
     """
     frame = sys._getframe(depth + 1)
     while frame is not None:
-        if not _is_inside(frame.f_globals.get("__name__", ""), packages):
+        if not is_inside(frame.f_globals.get("__name__", ""), packages):
             code = frame.f_code
             return Callsite(code.co_filename, frame.f_lineno, code.co_qualname)
         if frame.f_back is None:
@@ -27,5 +27,6 @@ def find_callsite(depth: int, packages: tuple[str, ...]) -> Callsite | None:
 
 
 @lru_cache(maxsize=4096)
-def _is_inside(module: str, packages: tuple[str, ...]) -> bool:
+def is_inside(module: str, packages: tuple[str, ...]) -> bool:
+    """The module is one of these packages, or in one."""
     return f"{module}.".startswith(tuple(f"{package}." for package in packages))

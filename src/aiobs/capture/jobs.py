@@ -13,6 +13,9 @@ from opentelemetry.trace import Span, SpanContext
 from aiobs.call import Call
 from aiobs.clock import monotonic_ns
 
+_ASKING = "fetch_"
+"""How operations begin that ask how far a job is; others (to cancel it) are linked to it too, and are no polls."""
+
 MOST = 4096
 """Jobs that are remembered; the oldest ones are forgotten first."""
 
@@ -40,8 +43,9 @@ def follow(call: Call, span: Span) -> None:
     known = _submitted.get((call.provider, call.request.job))
     if known is None:
         return
-    known.polls += 1
-    call.polls = known.polls
+    if call.operation.startswith(_ASKING):
+        known.polls += 1
+        call.polls = known.polls
     if answered is not None and answered.is_done and not known.is_done:
         known.is_done = True
         call.job_duration_ns = max(0, monotonic_ns() - known.at)

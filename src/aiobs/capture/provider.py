@@ -85,7 +85,8 @@ class Operation:
     ``session_request`` and ``session_response`` are the shapes of the session file; without them it gets the arguments
     and what every answer has. ``positional`` are the parameters that may be passed by position, in order.
     ``named_after`` finds what the span is named after where that is not the model. ``has_jobs``: an answer can say that
-    the work goes on (``Response.job``), or a request ask how far it is (``Request.job``).
+    the work goes on (``Response.job``), or a request ask how far it is (``Request.job``). ``instead`` gives the
+    operation that a call is by its arguments, where one method does several things; None: this one.
     """
 
     name: str
@@ -102,6 +103,7 @@ class Operation:
     positional: tuple[str, ...] = ()
     named_after: Callable[[dict[str, Any]], Any] | None = None
     has_jobs: bool = False
+    instead: Callable[[dict[str, Any]], Operation | None] | None = None
 
     def named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """The arguments by name, however they were passed."""

@@ -49,6 +49,8 @@ def start(
     client = guarded(provider.client_of, instance)
     if client is None:
         client = instance
+    if operation.instead is not None:
+        operation = typed(Operation, operation.instead, kwargs) or operation
     if is_suppressed(context) or guarded(_is_recorded, context, client, operation):
         return None
     helper = guarded(enclosing, context, client)
@@ -424,14 +426,14 @@ def _ask(hook: pipeline.Hook, call: Call) -> None:
 
 
 def active(client: object) -> Recording | None:
-    """The recording of the request that this client is making right now, for the seams of its SDK."""
+    """The recording of the request that this client (None: whichever) is making right now, for the seams of its SDK."""
     return _active(get_current(), client)
 
 
 def _active(context: Context, client: object) -> Recording | None:
     reference = context.get(_ACTIVE)
     recording = reference() if isinstance(reference, weakref.ref) else None
-    return recording if recording is not None and recording.client is client else None
+    return recording if recording is not None and (client is None or recording.client is client) else None
 
 
 def _snapshot(kwargs: dict[str, Any]) -> dict[str, Any]:

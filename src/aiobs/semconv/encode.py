@@ -147,6 +147,8 @@ PARAMETERS: dict[str, tuple[str, Callable[[Any], AttributeValue | None]]] = {
     "response": (names.RESPONSE_ID, _string),
     "data_source": ("gen_ai.data_source.id", _string),
     "retrieval_top_k": ("gen_ai.retrieval.top_k", _int),
+    "agent_id": ("gen_ai.agent.id", _string),
+    "agent_name": ("gen_ai.agent.name", _string),
 }
 """Request parameter → attribute and the coercion that makes its value fit; None leaves it out."""
 

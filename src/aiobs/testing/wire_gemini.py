@@ -10,7 +10,7 @@ import re
 from typing import Any
 from urllib.parse import parse_qs
 
-from aiobs.testing import gemini_content, gemini_embeddings, gemini_usage
+from aiobs.testing import gemini_content, gemini_embeddings, gemini_interactions, gemini_usage
 from aiobs.testing.gemini_request import is_vertex, model_of
 from aiobs.testing.script import Answer, Fault, Request
 from aiobs.testing.wire import Handler, Wire
@@ -98,7 +98,9 @@ def _vertex(origin: str, **options: Any) -> Any:
 def _client(origin: str, options: dict[str, Any]) -> Any:
     from google import genai
 
-    ours = {"base_url": origin, "timeout": 30_000}  # milliseconds
+    ours: dict[str, Any] = {"base_url": origin, "timeout": 30_000}  # milliseconds
+    if "retry_options" in genai.types.HttpOptions.model_fields:
+        ours["retry_options"] = {"attempts": 1}  # interactions would try again by themselves
     return genai.Client(**{**options, "http_options": {**ours, **options.get("http_options", {})}})
 
 
@@ -111,6 +113,7 @@ WIRE = Wire(
         _route("embedContent", gemini_embeddings.embed_one),
         _route("batchEmbedContents", gemini_embeddings.embed_batch),
         _route("predict", gemini_embeddings.predict, _VERTEX),
+        *gemini_interactions.ROUTES,
         _route(r"\w+", _not_found, ".+"),
     ),
     owns=_owns,

@@ -6,10 +6,9 @@ from dataclasses import replace
 
 from aiobs.capture.provider import Helper, Method, Operation, Provider, Seam
 from aiobs.errors import summarize
-from aiobs.instrumentation.google_genai import embed, generate
+from aiobs.instrumentation.google_genai import embed, generate, interactions
 from aiobs.instrumentation.google_genai.client import answer_of, client_of, secrets_of, server_of, shape_of
 from aiobs.instrumentation.google_genai.contents import read_prompt
-from aiobs.instrumentation.google_genai.fields import bare_model
 from aiobs.instrumentation.google_genai.functions import (
     may_continue,
     model_of_chat,
@@ -20,7 +19,7 @@ from aiobs.instrumentation.google_genai.functions import (
     run_function,
     run_mcp_tool,
 )
-from aiobs.instrumentation.google_genai.transport import note_attempt, note_attempt_async
+from aiobs.instrumentation.google_genai.transport import note_attempt, note_attempt_async, note_retry
 from aiobs.instrumentation.otel import ProviderInstrumentor
 
 _MODELS = "google.genai.models"
@@ -57,7 +56,7 @@ PROVIDER = Provider(
     failure_of=summarize,
     answer_of=answer_of,
     secrets_of=secrets_of,
-    model_of=lambda kwargs: bare_model(kwargs.get("model")),
+    model_of=interactions.model_of,
     operations=(
         _GENERATE_CONTENT,
         replace(
@@ -80,6 +79,7 @@ PROVIDER = Provider(
             session_request=embed.session_request,
             session_response=embed.session_response,
         ),
+        *interactions.OPERATIONS,
     ),
     helpers=(
         Helper(
@@ -188,6 +188,12 @@ PROVIDER = Provider(
             api="aiobs.retry.count",
             methods=(Method(_HTTP, "BaseApiClient._async_request_once", is_async=True),),
             drive=note_attempt_async,
+        ),
+        Seam(
+            name="retries",
+            api="aiobs.retry.count",
+            methods=(Method("google.genai._gaos.utils.retries", "_get_sleep_interval"),),
+            drive=note_retry,
         ),
     ),
 )

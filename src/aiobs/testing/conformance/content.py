@@ -20,7 +20,7 @@ def content_flaws(attributes: Attributes, registry: Registry, *, is_text: bool) 
     """What is wrong with the attributes that hold content; ``is_text``: they are to be JSON text, as on spans."""
     for name, value in attributes.items():
         definition = registry.attribute(name)
-        if definition is None or definition.type != "any" or value is None:
+        if definition is None or definition.type != "any" or definition.is_template or value is None:
             continue
         if isinstance(value, str) is not is_text:
             yield "content-form", f"{name!r} is {type(value).__name__}; spans have JSON text, events the value itself"
