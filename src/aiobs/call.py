@@ -216,11 +216,29 @@ class Choice:
 @dataclass(slots=True)
 class Job:
     """Work that goes on at the provider after the call that asked for it has returned: a background response, a film, a
-    batch. ``id`` is the provider's.
+    batch. ``id`` is the provider's. Of a batch, ``files`` are where its results are, and ``endpoint`` is what its
+    requests ask.
     """
 
     id: str
     is_done: bool = False
+    files: tuple[str, ...] = ()
+    endpoint: str | None = None
+
+
+@dataclass(slots=True)
+class Result:
+    """What one request of a batch came to.
+
+    ``api`` names the operation that reads ``answer``; ``custom_id`` is what the program called the request.
+    """
+
+    api: str
+    model: str | None = None
+    answer: Any = None
+    failure: Failure | None = None
+    custom_id: str | None = None
+    request_id: str | None = None
 
 
 @dataclass(slots=True)
@@ -233,7 +251,8 @@ class Response:
     the provider answered 200 with an error in it. ``native`` is the SDK's own object; of a stream, whatever its
     ``fold_chunk`` keeps. ``continues``: the SDK will ask for the rest of this answer by another request. ``compacted``:
     the provider has shortened the conversation. ``job``: what was asked for is not here yet, or was asked after;
-    ``status`` is the provider's word for how far a stored response is.
+    ``status`` is the provider's word for how far a stored response is; ``requests`` is how many requests a batch has,
+    and how many of them are ``completed`` and ``failed``.
     """
 
     id: str | None = None
@@ -252,6 +271,7 @@ class Response:
     wants_content: bool = True
     status: str | None = None
     job: Job | None = None
+    requests: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -289,7 +309,8 @@ class Call:
     ``captures_embeddings``: the session file gets the vectors, not only their number and size.
     ``session_request`` and ``session_response`` are the operation's own shapes for the session file.
     ``polls``: how often a job has been asked after so far; ``job_duration_ns``: from the end of the call that submitted
-    it to this one, which found it done.
+    it to this one, which found it done. ``is_past``: a request of a batch, of which only the answer is known, and not
+    how long it took.
     """
 
     provider: str
@@ -314,6 +335,7 @@ class Call:
     session_response: Callable[[Call], dict[str, Any] | None] | None = None
     polls: int = 0
     job_duration_ns: int | None = None
+    is_past: bool = False
 
     @property
     def retries(self) -> int:

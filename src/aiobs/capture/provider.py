@@ -13,7 +13,7 @@ from functools import cached_property
 from operator import methodcaller
 from typing import Any
 
-from aiobs.call import Call, Choice, Failure, Prompt, Request, Response, Server
+from aiobs.call import Call, Choice, Failure, Job, Prompt, Request, Response, Result, Server
 from aiobs.capture.callsite import OWN
 
 
@@ -86,7 +86,8 @@ class Operation:
     and what every answer has. ``positional`` are the parameters that may be passed by position, in order.
     ``named_after`` finds what the span is named after where that is not the model. ``has_jobs``: an answer can say that
     the work goes on (``Response.job``), or a request ask how far it is (``Request.job``). ``instead`` gives the
-    operation that a call is by its arguments, where one method does several things; None: this one.
+    operation that a call is by its arguments, where one method does several things; None: this one. ``read_results``
+    finds what the requests of a batch came to in the answer that says that it is done.
     """
 
     name: str
@@ -104,6 +105,7 @@ class Operation:
     named_after: Callable[[dict[str, Any]], Any] | None = None
     has_jobs: bool = False
     instead: Callable[[dict[str, Any]], Operation | None] | None = None
+    read_results: Callable[[Any], list[Result]] | None = None
 
     def named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """The arguments by name, however they were passed."""
@@ -124,6 +126,23 @@ class Helper:
     methods: tuple[Method, ...]
     model_of: Callable[[Any, tuple[Any, ...], dict[str, Any]], str | None]
     may_continue: Callable[[dict[str, Any]], bool] | None = None
+
+
+@dataclass(frozen=True)
+class Results:
+    """Methods that hand a program a file in which the results of a batch may be.
+
+    ``file_of`` finds the file's name in the arguments, ``body_of`` its bytes in what the method returned (None: the
+    SDK has not read them). ``read_line`` reads one line of the file of a job: None, or an exception, for one that is no
+    result.
+    """
+
+    name: str
+    api: str
+    methods: tuple[Method, ...]
+    file_of: Callable[[tuple[Any, ...], dict[str, Any]], str | None]
+    body_of: Callable[[Any], bytes | None]
+    read_line: Callable[[bytes, Job], Result | None]
 
 
 @dataclass(frozen=True)
@@ -149,6 +168,7 @@ class Provider:
     model_of: Callable[[dict[str, Any]], Any] = methodcaller("get", "model")
     helpers: tuple[Helper, ...] = ()
     seams: tuple[Seam, ...] = ()
+    results: tuple[Results, ...] = ()
 
     def secrets(self, client: Any, kwargs: dict[str, Any]) -> tuple[str, ...]:
         """The credentials of a client and a request; raises rather than leaving one out."""

@@ -192,6 +192,8 @@ def _write_response(call: Call, attributes: Attributes) -> None:
         attributes[names.COMPACTED] = True
     if response.status is not None:
         attributes[names.RESPONSE_STATUS] = clean_text(response.status)
+    for name, number in response.requests.items():
+        attributes[f"{names.BATCH}.{name}"] = number
     if response.usage is not None:
         _write_usage(response.usage, attributes)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiobs.capture.provider import Method, Operation, Provider, Seam
 from aiobs.errors import summarize
-from aiobs.instrumentation.openai import chat, embeddings, items, responses
+from aiobs.instrumentation.openai import batches, chat, embeddings, items, responses
 from aiobs.instrumentation.openai.client import client_of, secrets_of, server_of
 from aiobs.instrumentation.openai.messages import read_prompt
 from aiobs.instrumentation.openai.requests import model_of
@@ -82,7 +82,9 @@ PROVIDER = Provider(
             session_request=embeddings.session_request,
             session_response=embeddings.session_response,
         ),
+        *batches.OPERATIONS,
     ),
+    results=batches.RESULTS,
     seams=(
         Seam(
             name="retries",
