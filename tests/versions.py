@@ -25,6 +25,7 @@ FEATURES = {
     "gemini": ("google-genai", "1.5"),
     "gemini aio as a context manager": ("google-genai", "1.50"),
     "gemini errors of async streams": ("google-genai", "1.50"),
+    "gemini batches": ("google-genai", "1.50"),
     "gemini interactions": ("google-genai", "2.0"),
     "gemini thoughts and modalities": ("google-genai", "1.50"),
     "gemini usage of embeddings": ("google-genai", "3.0"),

@@ -216,14 +216,15 @@ class Choice:
 @dataclass(slots=True)
 class Job:
     """Work that goes on at the provider after the call that asked for it has returned: a background response, a film, a
-    batch. ``id`` is the provider's. Of a batch, ``files`` are where its results are, and ``endpoint`` is what its
-    requests ask.
+    batch. ``id`` is the provider's. Of a batch, ``files`` are where its results are, ``endpoint`` is what its requests
+    ask, and ``model`` whom, as far as somebody has told.
     """
 
     id: str
     is_done: bool = False
     files: tuple[str, ...] = ()
     endpoint: str | None = None
+    model: str | None = None
 
 
 @dataclass(slots=True)

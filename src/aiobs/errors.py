@@ -153,17 +153,22 @@ def _behind(error: BaseException) -> BaseException:
     return error.__cause__ if is_shell and error.__cause__ is not None else error
 
 
-def answered_error(code: object, message: object) -> Failure:
-    """An error that a provider put into a successful answer; its code counts only if it is a word or a number."""
+def answered_error(code: object, message: object, status: int | None = None) -> Failure:
+    """An error that a provider put into a successful answer; its code counts only if it is a word or a number.
+
+    ``status`` is the HTTP status that the error would have had, where the provider tells.
+    """
     given = str(code) if type(code) is int else code
     word = given if isinstance(given, str) and _WORD.fullmatch(given) else "error"
-    known = _BY_PROVIDER_CODE.get(word) or _by_status(_status_in(word)) or "PROVIDER_ERROR"
+    stated = status if status is not None else _status_in(word)
+    known = _BY_PROVIDER_CODE.get(word) or _by_status(stated) or "PROVIDER_ERROR"
     return Failure(
         type=word,
         code=known,
         exception_type=word,
         message=str(message or word),
         retryable=known in _RETRYABLE,
+        status_code=status,
     )
 
 

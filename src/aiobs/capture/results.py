@@ -87,9 +87,9 @@ def _tell_of_file(
     file = results.file_of(args, kwargs)
     if body is None or file is None or (job := jobs.take_file(provider.name, file)) is None:
         return
-    lines = _lines(body)
+    lines = _Lines(body)
     found = (typed(Result, results.read_line, line, job) for line in islice(lines, MOST))
-    _Teller(provider, results.api, instance, site, job).tell(found, left=lambda: sum(1 for _ in lines))
+    _Teller(provider, results.api, instance, site, job).tell(found, left=lines.left)
 
 
 def tell_of_answer(recording: Recording) -> None:
@@ -106,15 +106,25 @@ def tell_of_answer(recording: Recording) -> None:
     teller.tell(islice(rest, MOST), left=lambda: sum(1 for _ in rest))
 
 
-def _lines(body: bytes) -> Iterator[bytes]:
+class _Lines:
     """The lines that are not empty, one at a time."""
-    start = 0
-    while start < len(body):
-        end = body.find(b"\n", start)
-        end = len(body) if end < 0 else end
-        if line := body[start:end].strip():
-            yield line
-        start = end + 1
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self._at = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        while self._at < len(self._body):
+            end = self._body.find(b"\n", self._at)
+            end = len(self._body) if end < 0 else end
+            line, self._at = self._body[self._at : end].strip(), end + 1
+            if line:
+                yield line
+
+    def left(self) -> int:
+        """How many there are yet, empty ones included."""
+        rest = self._body.count(b"\n", self._at)
+        return rest + (self._at < len(self._body) and not self._body.endswith(b"\n"))
 
 
 class _Teller:
@@ -149,6 +159,8 @@ class _Teller:
             )
 
     def _record(self, operation: Operation, result: Result) -> None:
+        self._job.model = result.model or self._job.model  # a refusal does not say whom it is from
+        result.model = self._job.model
         recording = self._begin(operation, result)
         if recording is None:
             return

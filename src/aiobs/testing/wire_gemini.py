@@ -10,7 +10,7 @@ import re
 from typing import Any
 from urllib.parse import parse_qs
 
-from aiobs.testing import gemini_content, gemini_embeddings, gemini_interactions, gemini_usage
+from aiobs.testing import gemini_batches, gemini_content, gemini_embeddings, gemini_interactions, gemini_usage
 from aiobs.testing.gemini_request import is_vertex, model_of
 from aiobs.testing.script import Answer, Fault, Request
 from aiobs.testing.wire import Handler, Wire
@@ -114,6 +114,7 @@ WIRE = Wire(
         _route("batchEmbedContents", gemini_embeddings.embed_batch),
         _route("predict", gemini_embeddings.predict, _VERTEX),
         *gemini_interactions.ROUTES,
+        *gemini_batches.ROUTES,
         _route(r"\w+", _not_found, ".+"),
     ),
     owns=_owns,

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from aiobs.testing import openai_chat, openai_embeddings, openai_responses, openai_responses_stored
+from aiobs.testing import openai_batches, openai_chat, openai_embeddings, openai_responses, openai_responses_stored
 from aiobs.testing.script import Fault, Request
 from aiobs.testing.wire import Wire
 
@@ -71,6 +71,7 @@ WIRE = Wire(
         (re.compile(f"GET {_RESPONSES}/[^/]+"), openai_responses_stored.retrieve),
         (re.compile(f"POST {_RESPONSES}/[^/]+/cancel"), openai_responses_stored.cancel),
         (re.compile(f"DELETE {_RESPONSES}/[^/]+"), openai_responses_stored.delete),
+        *openai_batches.ROUTES,
     ),
     owns=_owns,
     error=error_body,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from aiobs.capture.provider import Helper, Method, Operation, Provider, Seam
 from aiobs.errors import summarize
-from aiobs.instrumentation.google_genai import embed, generate, interactions
+from aiobs.instrumentation.google_genai import batches, embed, generate, interactions
 from aiobs.instrumentation.google_genai.client import answer_of, client_of, secrets_of, server_of, shape_of
 from aiobs.instrumentation.google_genai.contents import read_prompt
 from aiobs.instrumentation.google_genai.functions import (
@@ -80,7 +80,9 @@ PROVIDER = Provider(
             session_response=embed.session_response,
         ),
         *interactions.OPERATIONS,
+        *batches.OPERATIONS,
     ),
+    results=batches.RESULTS,
     helpers=(
         Helper(
             name="automatic_function_calling",

@@ -42,14 +42,14 @@ def read_asked(kwargs: dict[str, Any]) -> Request:
 def read_response(result: Batch | Any) -> Response:
     """Which batch it is, how far it is and where its results are."""
     fields = fields_of(result)
-    status, found = text(fields.get("status")), text(fields.get("id"))
+    status, found, model = text(fields.get("status")), text(fields.get("id")), text(fields.get("model"))
     files = tuple(name for key in ("output_file_id", "error_file_id") if (name := text(fields.get(key))) is not None)
     response = Response(
         id=found,
-        model=text(fields.get("model")),
+        model=model,
         status=status,
         request_id=text(getattr(result, "_request_id", None)),
-        job=None if found is None else Job(found, status in _DONE, files, text(fields.get("endpoint"))),
+        job=None if found is None else Job(found, status in _DONE, files, text(fields.get("endpoint")), model),
         requests=_requests(fields.get("request_counts")),
         native=result,
     )
@@ -125,8 +125,8 @@ def read_line(line: bytes, job: Job) -> Result | None:
     result = Result(api, custom_id=text(get(fields, "custom_id")), request_id=text(get(response, "request_id")))
     if isinstance(error, dict) or (type(status) is int and status >= 400):
         code = get(error, "code") or get(error, "type") or status
-        result.failure = answered_error(code, get(error, "message"))
-        result.failure.status_code = status if type(status) is int else None
+        stated = status if type(status) is int and status >= 400 else None
+        result.failure = answered_error(code, get(error, "message"), stated)
         result.failure.request_id = result.request_id
     else:
         result.model = text(get(body, "model"))
