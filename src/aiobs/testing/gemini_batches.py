@@ -137,7 +137,7 @@ _VERSION = r"/v1(?:alpha|beta|beta1)?"
 ROUTES: tuple[tuple[re.Pattern[str], Handler], ...] = (
     (re.compile(rf"POST {_VERSION}/models/[^/]+:batchGenerateContent"), create),
     (re.compile(rf"POST {_VERSION}/models/[^/]+:asyncBatchEmbedContent"), create_embeddings),
-    (re.compile(rf"GET {_VERSION}/batches/[^/:]+"), fetch),
+    (re.compile(rf"GET {_VERSION}/batches/(?!batch_)[^/:]+"), fetch),  # OpenAI's have the same place, and that name
     (re.compile(rf"POST {_VERSION}/batches/[^/:]+:cancel"), cancel),
     (re.compile(rf"GET {_VERSION}/files/[^/:]+:download"), download),
 )
