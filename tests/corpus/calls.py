@@ -53,6 +53,9 @@ def call_of(exchange: Recorded) -> SDKCall:
         return SDKCall(
             _google(exchange), ("models", exchange.kind), _generate_arguments(exchange), exchange.is_streamed
         )
+    if exchange.kind == "batches.retrieve":
+        asked = urlsplit(exchange.url).path.rpartition("/")[2]
+        return SDKCall("openai", ("batches", "retrieve"), {"batch_id": asked}, False)
     family = "azure_openai" if exchange.host.endswith(".azure.com") else "openai"
     path = ("chat", "completions", "create") if exchange.kind == "chat" else (exchange.kind, "create")
     return SDKCall(family, path, _openai_arguments(exchange.request, path), exchange.is_streamed)
@@ -71,11 +74,17 @@ def _openai_arguments(body: dict[str, Any], path: tuple[str, ...]) -> dict[str, 
 
 
 def _openai_keywords(path: tuple[str, ...]) -> frozenset[str]:
+    from openai.resources.batches import Batches
     from openai.resources.chat.completions import Completions
     from openai.resources.embeddings import Embeddings
     from openai.resources.responses import Responses
 
-    methods = {"chat": Completions.create, "responses": Responses.create, "embeddings": Embeddings.create}
+    methods = {
+        "chat": Completions.create,
+        "responses": Responses.create,
+        "embeddings": Embeddings.create,
+        "batches": Batches.create,
+    }
     return frozenset(inspect.signature(methods[path[0]]).parameters)
 
 

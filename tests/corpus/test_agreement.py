@@ -32,6 +32,8 @@ AGREEING = {
     "generate_content_stream": ("gemini thoughts and modalities",),
     "embed_content": ("gemini usage of embeddings",),
     "interactions": ("gemini interactions",),
+    "batches": ("openai",),
+    "batches.retrieve": ("openai",),
 }
 """What an SDK must know to pass on all that the recordings of a kind say."""
 
