@@ -31,7 +31,7 @@ from aiobs.semconv import names
 from aiobs.semconv.encode import span_name, start_attributes
 
 MOST = 1000
-"""Requests of one results file that become spans: a program that reads a large file waits for them, about 0.2 s."""
+"""Requests of one batch that become spans: a program that reads a large file waits for them, 0.1 s or so."""
 
 _ABOVE = 3
 _log = logging.getLogger("aiobs")
