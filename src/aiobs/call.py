@@ -227,11 +227,30 @@ class Choice:
 @dataclass(slots=True)
 class Job:
     """Work that goes on at the provider after the call that asked for it has returned: a background response, a film, a
-    batch. ``id`` is the provider's.
+    batch. ``id`` is the provider's. Of a batch, ``files`` are where its results are, ``endpoint`` is what its requests
+    ask, and ``model`` whom, as far as somebody has told.
     """
 
     id: str
     is_done: bool = False
+    files: tuple[str, ...] = ()
+    endpoint: str | None = None
+    model: str | None = None
+
+
+@dataclass(slots=True)
+class Result:
+    """What one request of a batch came to.
+
+    ``api`` names the operation that reads ``answer``; ``custom_id`` is what the program called the request.
+    """
+
+    api: str
+    model: str | None = None
+    answer: Any = None
+    failure: Failure | None = None
+    custom_id: str | None = None
+    request_id: str | None = None
 
 
 class Document(TypedDict, total=False):
@@ -258,6 +277,7 @@ class Response:
     ``status`` is the provider's word for how far a stored response is. ``token_count``: how many tokens something would
     take, which nobody has spent; ``flagged``: a moderation found something; ``listed``: how many things a page has.
     ``documents`` are what a search found. ``is_whole``: a stream without finish reasons has come to its end.
+    ``requests`` is how many requests a batch has, and how many of them are ``completed`` and ``failed``.
     """
 
     id: str | None = None
@@ -281,6 +301,7 @@ class Response:
     listed: int | None = None
     documents: list[Document] = field(default_factory=list)
     is_whole: bool = False
+    requests: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -319,7 +340,8 @@ class Call:
     ``captures_embeddings``: the session file gets the vectors, not only their number and size.
     ``session_request`` and ``session_response`` are the operation's own shapes for the session file.
     ``polls``: how often a job has been asked after so far; ``job_duration_ns``: from the end of the call that submitted
-    it to this one, which found it done.
+    it to this one, which found it done. ``is_past``: a request of a batch, of which only the answer is known, and not
+    how long it took.
     """
 
     provider: str
@@ -345,6 +367,7 @@ class Call:
     session_response: Callable[[Call], dict[str, Any] | None] | None = None
     polls: int = 0
     job_duration_ns: int | None = None
+    is_past: bool = False
 
     @property
     def retries(self) -> int:

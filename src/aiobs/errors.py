@@ -129,6 +129,7 @@ def summarize(error: BaseException) -> Failure:
 
     Looks at the provider's own code and body, then at the HTTP status, then at the class and its bases, by name.
     """
+    told, error = error, _behind(error)
     provider_code = _code(error)
     status = _status(error)
     code = (
@@ -142,8 +143,8 @@ def summarize(error: BaseException) -> Failure:
     return Failure(
         type=provider_code or public_name(type(error)),
         code=code,
-        exception_type=public_name(type(error)),
-        message=exception_text(error),
+        exception_type=public_name(type(told)),
+        message=exception_text(told),
         retryable=code in _RETRYABLE,
         status_code=status,
         request_id=_text(error, "request_id"),
@@ -151,17 +152,28 @@ def summarize(error: BaseException) -> Failure:
     )
 
 
-def answered_error(code: object, message: object) -> Failure:
-    """An error that a provider put into a successful answer; its code counts only if it is a word or a number."""
+def _behind(error: BaseException) -> BaseException:
+    """What broke off an answer that an SDK was getting by several requests; any other error itself."""
+    is_shell = type(error).__name__ == "ContinuationInterruptedError"
+    return error.__cause__ if is_shell and error.__cause__ is not None else error
+
+
+def answered_error(code: object, message: object, status: int | None = None) -> Failure:
+    """An error that a provider put into a successful answer; its code counts only if it is a word or a number.
+
+    ``status`` is the HTTP status that the error would have had, where the provider tells.
+    """
     given = str(code) if type(code) is int else code
     word = given if isinstance(given, str) and _WORD.fullmatch(given) else "error"
-    known = _BY_PROVIDER_CODE.get(word) or _by_status(_status_in(word)) or "PROVIDER_ERROR"
+    stated = status if status is not None else _status_in(word)
+    known = _BY_PROVIDER_CODE.get(word) or _by_status(stated) or "PROVIDER_ERROR"
     return Failure(
         type=word,
         code=known,
         exception_type=word,
         message=str(message or word),
         retryable=known in _RETRYABLE,
+        status_code=status,
     )
 
 
@@ -301,7 +313,7 @@ def _by_detail(error: BaseException) -> str | None:
     return next((code for words, code in _BY_DETAIL if words in body), None)
 
 
-_BROAD = frozenset({"INVALID_ARGUMENT", "RESOURCE_EXHAUSTED", "invalid_request_error"})
+_BROAD = frozenset({"INVALID_ARGUMENT", "RESOURCE_EXHAUSTED", "invalid_request", "invalid_request_error"})
 
 
 def _by_message(error: BaseException) -> str | None:
@@ -310,13 +322,24 @@ def _by_message(error: BaseException) -> str | None:
 
 
 def _code(error: BaseException) -> str | None:
-    """The provider's code (OpenAI's ``code``, Google's ``status``), unless it is no word of low cardinality."""
+    """The provider's code (OpenAI's ``code``, Google's ``status``), unless it is no word of low cardinality.
+
+    An error of interactions has it in its body only.
+    """
     number = getattr(error, "code", None)
     if type(number) is not int:
         code = _text(error, "code")
     else:  # openai before 3 keeps the number that a server put into an error's body; Google's is the HTTP status
         code = str(number) if hasattr(error, "body") else _text(error, "status")
+    code = code or _code_in(getattr(error, "body", None))
     return code if code and _WORD.fullmatch(code) else None
+
+
+def _code_in(body: Any) -> str | None:
+    """``status``, or ``code``, of the error that a body is; a number is the HTTP status, which is told elsewhere."""
+    error = body.get("error") if isinstance(body, dict) else None
+    given = [error.get(name) for name in ("status", "code")] if isinstance(error, dict) else []
+    return next((word for word in given if isinstance(word, str) and word), None)
 
 
 _WORD = re.compile(r"[\w.-]{1,64}")

@@ -7,7 +7,7 @@ from typing import Any
 
 from opentelemetry.sdk.trace import ReadableSpan
 
-from tests.corpus import expected_gemini, expected_openai
+from tests.corpus import expected_batches, expected_gemini, expected_interactions, expected_openai
 from tests.corpus.calls import Outcome, SDKCall
 from tests.corpus.expected import Expected, Spoken
 from tests.corpus.recordings import Recorded
@@ -46,6 +46,12 @@ def disagreements(exchange: Recorded, call: SDKCall, outcome: Outcome, spans: li
 
 def expected(exchange: Recorded, call: SDKCall, outcome: Outcome) -> Expected:
     """What was asked, and what came back or why nothing did."""
+    if exchange.kind.startswith("batches"):
+        return Expected(expected_batches.attributes_of(exchange))
+    if exchange.kind == "interactions":
+        assert exchange.status == 200, "no refusal of an interaction is recorded so far"
+        answer = expected_interactions.answer_of(exchange)
+        return Expected({**expected_interactions.request_of(exchange), **answer.attributes}, answer.spoken)
     google = call.family in ("gemini", "vertex")
     asked = (
         expected_gemini.request_of(exchange, call.arguments["model"])

@@ -19,6 +19,7 @@ OPENAI_METHODS = {
     "chat": "openai.resources.chat.completions:Completions.create",
     "responses": "openai.resources.responses:Responses.create",
     "embeddings": "openai.resources.embeddings:Embeddings.create",
+    "batches": "openai.resources.batches:Batches.create",
 }
 """Where the methods are; not every release has all of them."""
 
@@ -55,10 +56,15 @@ def call_of(exchange: Recorded) -> SDKCall:
     """The call that makes this request."""
     if exchange.kind == "embed_content":
         return SDKCall(_google(exchange), ("models", "embed_content"), _embed_arguments(exchange), False)
+    if exchange.kind == "interactions":
+        return SDKCall("gemini", ("interactions", "create"), dict(exchange.request), exchange.is_streamed)
     if exchange.kind.startswith("generate_content"):
         return SDKCall(
             _google(exchange), ("models", exchange.kind), _generate_arguments(exchange), exchange.is_streamed
         )
+    if exchange.kind == "batches.retrieve":
+        asked = urlsplit(exchange.url).path.rpartition("/")[2]
+        return SDKCall("openai", ("batches", "retrieve"), {"batch_id": asked}, False)
     family = "azure_openai" if exchange.host.endswith(".azure.com") else "openai"
     path = ("chat", "completions", "create") if exchange.kind == "chat" else (exchange.kind, "create")
     return SDKCall(family, path, _openai_arguments(exchange.request, path), exchange.is_streamed)

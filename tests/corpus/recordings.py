@@ -35,7 +35,8 @@ KINDS = {
     "transcriptions": r"POST .*/audio/transcriptions",
     "translations": r"POST .*/audio/translations",
     "moderations": r"POST .*/moderations",
-    "batches": r"\w+ .*/batches(?:/.*)?",
+    "batches": r"POST .*/batches",
+    "batches.retrieve": r"GET .*/batches/[^/]+",
     "realtime": r"POST .*/realtime/.*",
     "assistants": r"\w+ .*/(?:assistants|threads)(?:/.*)?",
     "interactions": r"POST .*/interactions",
@@ -52,6 +53,9 @@ SUPPORTED = {
     "generate_content": "gemini",
     "generate_content_stream": "gemini",
     "embed_content": "gemini",
+    "interactions": "gemini interactions",
+    "batches": "openai",
+    "batches.retrieve": "openai",
 }
 """The kinds that are replayed, those with a row in a provider's table of operations: what the SDK must have for it."""
 
@@ -70,10 +74,8 @@ UNSUPPORTED = {
     "transcriptions": ("openai.resources.audio.transcriptions:Transcriptions.create", NOT_INSTRUMENTED),
     "translations": ("openai.resources.audio.translations:Translations.create", NOT_INSTRUMENTED),
     "moderations": ("openai.resources.moderations:Moderations.create", NOT_INSTRUMENTED),
-    "batches": ("openai.resources.batches:Batches.create", NOT_INSTRUMENTED),
     "realtime": ("openai.resources.realtime.client_secrets:ClientSecrets.create", NOT_INSTRUMENTED),
     "assistants": ("openai.resources.beta.threads.runs:Runs.create", NOT_INSTRUMENTED),
-    "interactions": ("google.genai._gaos.google_genai:GeminiNextGenInteractions.create", NOT_INSTRUMENTED),
     "count_tokens": ("google.genai.models:Models.count_tokens", NOT_INSTRUMENTED),
     "cached_contents": ("google.genai.caches:Caches.create", NOT_INSTRUMENTED),
 }
@@ -96,8 +98,8 @@ class Recorded:
 
     @cached_property
     def request(self) -> Any:
-        """The JSON that was sent."""
-        return json.loads(self.asked)
+        """The JSON that was sent; nothing is an empty object."""
+        return json.loads(self.asked or b"{}")
 
     @property
     def host(self) -> str:

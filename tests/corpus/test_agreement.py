@@ -31,6 +31,9 @@ AGREEING = {
     "generate_content": ("gemini thoughts and modalities",),
     "generate_content_stream": ("gemini thoughts and modalities",),
     "embed_content": ("gemini usage of embeddings",),
+    "interactions": ("gemini interactions",),
+    "batches": ("openai",),
+    "batches.retrieve": ("openai",),
 }
 """What an SDK must know to pass on all that the recordings of a kind say."""
 

@@ -61,7 +61,7 @@ def test_the_sdk_sends_what_was_recorded(simulator: Simulator) -> None:
             if call.family in clients:
                 serve(simulator, exchange)
                 perform(clients[call.family], call)
-                arrived = simulator.requests[-1].json if simulator.requests else exchange.request
+                arrived = (simulator.requests[-1].json or {}) if simulator.requests else exchange.request
                 assert arrived == {"encoding_format": "base64", **exchange.request} or arrived == exchange.request
 
 

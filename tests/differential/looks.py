@@ -68,10 +68,16 @@ def look_at_object(value: Any) -> dict[str, Any]:
     }
 
 
-def look_at_error(error: BaseException | None) -> dict[str, Any] | None:
-    """An exception: type, texts, attributes, causes, and where it came from, without our frames."""
+def look_at_error(error: BaseException | None, above: tuple[BaseException, ...] = ()) -> dict[str, Any] | None:
+    """An exception: type, texts, attributes, causes, and where it came from, without our frames.
+
+    The errors of interactions are each other's context: one that is looked at already is named.
+    """
     if error is None:
         return None
+    if any(error is known for known in above):
+        return {"type": name_of(type(error))}
+    above = (*above, error)
     return {
         "type": name_of(type(error)),
         "str": outcome_of(lambda: clean(str(error))),
@@ -81,8 +87,8 @@ def look_at_error(error: BaseException | None) -> dict[str, Any] | None:
             key: clean(repr(item)) if isinstance(item, (*SCALARS, dict, list)) else name_of(type(item))
             for key, item in sorted(vars(error).items())
         },
-        "cause": look_at_error(error.__cause__),
-        "context": look_at_error(error.__context__),
+        "cause": look_at_error(error.__cause__, above),
+        "context": look_at_error(error.__context__, above),
         "suppress": error.__suppress_context__,
         "frames": frames_of(error.__traceback__),
     }

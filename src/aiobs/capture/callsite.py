@@ -16,7 +16,7 @@ def find_callsite(depth: int, packages: tuple[str, ...]) -> Callsite | None:
     ``sys._getframe`` costs 0.7 µs where ``inspect.stack`` costs 105.
     """
     frame = sys._getframe(depth + 1)
-    while _is_inside(frame.f_globals.get("__name__", ""), packages):
+    while is_inside(frame.f_globals.get("__name__", ""), packages):
         if frame.f_back is None:
             return None
         frame = frame.f_back
@@ -25,5 +25,6 @@ def find_callsite(depth: int, packages: tuple[str, ...]) -> Callsite | None:
 
 
 @lru_cache(maxsize=4096)
-def _is_inside(module: str, packages: tuple[str, ...]) -> bool:
+def is_inside(module: str, packages: tuple[str, ...]) -> bool:
+    """The module is one of these packages, or in one."""
     return f"{module}.".startswith(tuple(f"{package}." for package in packages))

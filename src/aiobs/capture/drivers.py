@@ -18,6 +18,7 @@ from aiobs.capture.callsite import find_callsite
 from aiobs.capture.helper import HelperRecording, start_helper
 from aiobs.capture.provider import Helper, Operation, Provider
 from aiobs.capture.recording import Recording, start
+from aiobs.capture.results import tell_of_answer
 from aiobs.capture.streams import LazyChunks
 from aiobs.capture.telemetry import Hook, current
 from aiobs.capture.watch import watch
@@ -153,7 +154,7 @@ def _first(
 
 
 def _watched(recording: Recording, result: Any) -> Any:
-    """What the program gets: the SDK's own object, but for bare chunks."""
+    """What the program gets: the SDK's own object, but for bare chunks. What a batch has made is told of after it."""
     try:
         handed_on = guarded(watch, recording, result)
     except BaseException:  # Ctrl-C in the middle of it
@@ -162,6 +163,8 @@ def _watched(recording: Recording, result: Any) -> Any:
     if handed_on is None:
         guarded(recording.finish_unread)
         return result
+    if recording.operation.read_results is not None:
+        guarded(tell_of_answer, recording)
     return handed_on
 
 

@@ -37,6 +37,8 @@ class Submitted:
 
 
 _submitted: dict[tuple[str, str], Submitted] = {}
+_files: dict[tuple[str, str], Job | None] = {}
+"""File → the batch whose results it has, None once they were taken; the oldest are forgotten first."""
 
 
 def follow(call: Call, span: Span, session: str | None, parent: int | None) -> None:
@@ -45,13 +47,15 @@ def follow(call: Call, span: Span, session: str | None, parent: int | None) -> N
     ``session`` and ``parent`` (a span id) are the call's own.
     """
     answered = call.response.job if call.response is not None else None
+    if answered is not None and answered.files:
+        _know_files(call.provider, answered)
     if call.request.job is not None:
-        _poll(call, answered, span)
+        _ask(call, answered, span)
     elif answered is not None and not answered.is_done:
         _remember((call.provider, answered.id), Submitted(span.get_span_context(), monotonic_ns(), session, parent))
 
 
-def _poll(call: Call, answered: Job | None, span: Span) -> None:
+def _ask(call: Call, answered: Job | None, span: Span) -> None:
     key = call.provider, str(call.request.job)
     known = _submitted.get(key)
     is_done = answered is not None and answered.is_done
@@ -59,7 +63,7 @@ def _poll(call: Call, answered: Job | None, span: Span) -> None:
         _remember(key, Submitted(is_done=True))  # so that the next one that finds it done does not count it again
     if known is None:
         return
-    if known.by is not None:
+    if known.by is not None and call.operation in POLLS:
         known.polls += 1
         call.polls = known.polls
     if is_done and known.is_done and call.response is not None:
@@ -88,6 +92,35 @@ def _says_how_far(call: Call) -> bool:
     return call.operation in POLLS and answered and not (call.incomplete or call.cancelled)
 
 
+def _know_files(provider: str, job: Job) -> None:
+    """Where the results of a batch will be read; a file that was told of stays so."""
+    for file in job.files:
+        _files.setdefault((provider, file), job)
+    while len(_files) > MOST:
+        _files.pop(next(iter(_files)), None)
+
+
+def has_files() -> bool:
+    """The results of some batch may be read yet."""
+    return bool(_files)
+
+
+def take_file(provider: str, file: str) -> Job | None:
+    """The job whose results are in the file; None if it is no such file, or was taken before."""
+    job = _files.get((provider, file))
+    if job is not None:
+        _files[provider, file] = None
+    return job
+
+
+def take_answer(provider: str, job: Job) -> bool:
+    """The results that came with the job itself are taken; False if they were before."""
+    key = (provider, f"{job.id} itself")
+    is_new = key not in _files
+    _files[key] = None
+    return is_new
+
+
 def submitted(provider: str, job: str) -> Submitted | None:
     """What is known of a job."""
     return _submitted.get((provider, job))
@@ -102,3 +135,4 @@ def _remember(key: tuple[str, str], job: Submitted) -> None:
 def forget_all() -> None:
     """Forget every job."""
     _submitted.clear()
+    _files.clear()

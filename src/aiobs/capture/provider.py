@@ -13,7 +13,7 @@ from functools import cached_property
 from operator import methodcaller
 from typing import Any
 
-from aiobs.call import Call, Choice, Document, Failure, Prompt, Request, Response, Server
+from aiobs.call import Call, Choice, Document, Failure, Job, Prompt, Request, Response, Result, Server
 from aiobs.capture.callsite import OWN
 
 
@@ -101,8 +101,10 @@ class Operation:
     body of which has been read and is no JSON object. ``read_recalled`` reads from an answer what it repeats of the
     request that it once answered, in place of ``read_prompt``. ``named_after`` finds what the span is named after where
     that is not the model. ``has_jobs``: an answer can say that the work goes on (``Response.job``), or a request ask
-    how far it is (``Request.job``). ``since``: the first release of the SDK that is known to have it; that an older one
-    has it not is no fault.
+    how far it is (``Request.job``). ``instead`` gives the operation that a call is by its arguments, where one method
+    does several things; None: this one. ``read_results`` finds what the requests of a batch came to in the answer that
+    says that it is done. ``since``: the first release of the SDK that is known to have it; that an older one has it not
+    is no fault.
     """
 
     name: str
@@ -123,6 +125,8 @@ class Operation:
     read_documents: Callable[[Any], list[Document]] = no_documents
     read_body: Callable[[Any], Any] = no_answer
     since: str | None = None
+    instead: Callable[[dict[str, Any]], Operation | None] | None = None
+    read_results: Callable[[Any], list[Result]] | None = None
 
     def named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """The arguments by name, however they were passed."""
@@ -143,6 +147,23 @@ class Helper:
     methods: tuple[Method, ...]
     model_of: Callable[[Any, tuple[Any, ...], dict[str, Any]], str | None]
     may_continue: Callable[[dict[str, Any]], bool] | None = None
+
+
+@dataclass(frozen=True)
+class Results:
+    """Methods that hand a program a file in which the results of a batch may be.
+
+    ``file_of`` finds the file's name in the arguments, ``body_of`` its bytes in what the method returned (None: the
+    SDK has not read them). ``read_line`` reads one line of the file of a job: None, or an exception, for one that is no
+    result.
+    """
+
+    name: str
+    api: str
+    methods: tuple[Method, ...]
+    file_of: Callable[[tuple[Any, ...], dict[str, Any]], str | None]
+    body_of: Callable[[Any], bytes | None]
+    read_line: Callable[[bytes, Job], Result | None]
 
 
 @dataclass(frozen=True)
@@ -170,6 +191,7 @@ class Provider:
     request_id_header: str | None = None
     helpers: tuple[Helper, ...] = ()
     seams: tuple[Seam, ...] = ()
+    results: tuple[Results, ...] = ()
 
     def secrets(self, client: Any, kwargs: dict[str, Any]) -> tuple[str, ...]:
         """The credentials of a client and a request; raises rather than leaving one out."""

@@ -56,6 +56,8 @@ def start(
     client = guarded(provider.client_of, instance)
     if client is None:
         client = instance
+    if operation.instead is not None:
+        operation = typed(Operation, operation.instead, kwargs) or operation
     # In an empty context nobody asks for silence, and nobody records.
     if context and (is_suppressed(context) or guarded(_is_recorded, context, client, operation)):
         return None
@@ -461,12 +463,12 @@ def _ask(hook: pipeline.Hook, call: Call) -> None:
 
 
 def active(client: object, context: Context) -> Recording | None:
-    """The recording of the request that this client makes in this context, for the seams of its SDK."""
+    """The recording of the request that this client (None: any) makes in this context, for the seams of its SDK."""
     reference: Any = context.get(_ACTIVE)
     if reference is None:
         return None
     recording: Recording | None = reference()
-    return recording if recording is not None and recording.client is client else None
+    return recording if recording is not None and (client is None or recording.client is client) else None
 
 
 def _snapshot(kwargs: dict[str, Any]) -> dict[str, Any]:

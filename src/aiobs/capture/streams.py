@@ -20,6 +20,7 @@ from typing import Any
 
 from aiobs.call import Response
 from aiobs.capture import deferred
+from aiobs.capture.callsite import is_inside
 from aiobs.capture.recording import Recording
 from aiobs.clock import monotonic_ns
 from aiobs.guard import guarded, swallow
@@ -37,7 +38,7 @@ class Tap:
         self.last_at = monotonic_ns()
         self.chunks = 0
         self._is_open = False
-        self._shadowed: list[tuple[Any, str, Callable[..., Any]]] = []
+        self._shadowed: list[tuple[Any, str, Callable[..., Any], Any]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         deferred.opened(self)
         if recording.helper is not None:
@@ -56,8 +57,10 @@ class Tap:
     def tap_iterator(self, stream: Any) -> None:
         """Look at every chunk of an SDK stream from now on."""
         self._is_open = True
-        inner = stream._iterator
-        stream._iterator = chunks = self.over(inner)
+        name = "_iterator" if hasattr(stream, "_iterator") else "generator"
+        inner = getattr(stream, name)
+        chunks = self.over(inner)
+        setattr(stream, name, chunks)
         chunks.go_over(_made_again(stream, inner))
 
     def over(self, inner: Any) -> Tapped:
@@ -93,8 +96,8 @@ class Tap:
 
     def shadow(self, owner: Any, name: str, replacement: Callable[..., Any]) -> None:
         """Put a function in front of a method, on this one instance."""
+        self._shadowed.append((owner, name, replacement, vars(owner).get(name)))
         vars(owner)[name] = replacement
-        self._shadowed.append((owner, name, replacement))
 
     def shadow_close(self, http_response: Any) -> None:
         """Learn of every explicit close of the response."""
@@ -116,8 +119,9 @@ class Tap:
         whatever closes while this stream is being read (the async SDK does, while it drains what follows the last
         chunk) is part of reading: what that comes to, reading says.
         """
-        package = caller.f_globals.get("__name__", "").partition(".")[0]
-        if caller.f_code.co_flags & _GENERATOR and package in (http_package, *self.recording.provider.packages):
+        module = caller.f_globals.get("__name__", "")
+        packages = (http_package, *self.recording.provider.packages)
+        if caller.f_code.co_flags & _GENERATOR and is_inside(module, packages):
             return True
         frame: FrameType | None = caller
         while frame is not None:
@@ -134,9 +138,13 @@ class Tap:
     def _unshadow(self) -> None:
         """Take our functions off again; one that somebody put in front of ours stays, and ours only passes on."""
         while self._shadowed:
-            owner, name, ours = self._shadowed.pop()
-            if vars(owner).get(name) is ours:
+            owner, name, ours, before = self._shadowed.pop()
+            if vars(owner).get(name) is not ours:
+                continue
+            if before is None:
                 del vars(owner)[name]
+            else:
+                vars(owner)[name] = before
 
     def __del__(self) -> None:
         """Let go of: no lock may be taken here, so only leave word."""
@@ -156,6 +164,8 @@ class StreamTap(Tap):
     def attach(self, stream: Any) -> None:
         """Look at every chunk of the stream from now on."""
         self.shadow_close(stream.response)
+        if "close" in vars(stream):  # put there by an SDK whose stream goes on with other responses
+            self.shadow(stream, "close", partial(self._close, stream.close, _root(type(stream.response))))
         self.tap_iterator(stream)
 
 
@@ -188,7 +198,8 @@ class ResponseTap(Tap):
         return parsed
 
     def _adopt(self, parsed: Any) -> None:
-        if not isinstance(getattr(parsed, "_iterator", None), (Tapped, NoneType)):
+        chunks = getattr(parsed, "_iterator", None) or getattr(parsed, "generator", None)
+        if not isinstance(chunks, (Tapped, NoneType)):
             self._streams = True
             self.tap_iterator(parsed)
 

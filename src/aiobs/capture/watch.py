@@ -18,6 +18,7 @@ def watch(recording: Recording, result: Any) -> Any:
     if shape is Shape.VALUE:
         recording.finish(result)
     elif shape is Shape.STREAM:
+        recording.call.request.stream = True  # also where a server sends events that nobody asked for
         StreamTap(recording).attach(result)
     elif shape is Shape.ITERATOR:
         recording.call.request.stream = True

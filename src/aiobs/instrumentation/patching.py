@@ -25,7 +25,8 @@ from aiobs.capture.drivers import (
     help_lazily,
     help_sync,
 )
-from aiobs.capture.provider import Drive, Helper, Method, Operation, Provider, Seam
+from aiobs.capture.provider import Drive, Helper, Method, Operation, Provider, Results, Seam
+from aiobs.capture.results import read_async, read_sync
 from aiobs.guard import guarded
 
 
@@ -35,7 +36,7 @@ class Patch:
     ``changed`` is patched too: the method lacks a parameter that the readers rely on, named in ``missing``.
     """
 
-    def __init__(self, operation: Operation | Helper | Seam, method: Method, drive: Drive) -> None:
+    def __init__(self, operation: Operation | Helper | Seam | Results, method: Method, drive: Drive) -> None:
         self.operation = operation
         self.method = method
         self._drive = drive
@@ -121,7 +122,7 @@ def _deprecation(function: Any) -> str | None:
 
 
 def patches_of(provider: Provider) -> tuple[Patch, ...]:
-    """Every wrap point of a provider: its operations, its helpers, its seams."""
+    """Every wrap point of a provider: its operations, its helpers, its seams, what reads results."""
     return (
         *(
             Patch(what, method, _recorder(provider, what, method))
@@ -130,6 +131,7 @@ def patches_of(provider: Provider) -> tuple[Patch, ...]:
         ),
         *(Patch(what, method, _helper(provider, what, method)) for what in provider.helpers for method in what.methods),
         *(Patch(seam, method, seam.drive) for seam in provider.seams for method in seam.methods),
+        *(Patch(what, method, _reader(provider, what, method)) for what in provider.results for method in what.methods),
     )
 
 
@@ -143,6 +145,10 @@ def _helper(provider: Provider, helper: Helper, method: Method) -> Drive:
     if method.is_lazy:
         return partial(help_lazily, provider, helper)
     return partial(help_async if method.is_async else help_sync, provider, helper)
+
+
+def _reader(provider: Provider, results: Results, method: Method) -> Drive:
+    return partial(read_async if method.is_async else read_sync, provider, results)
 
 
 def is_installed(provider: Provider) -> bool:

@@ -155,6 +155,8 @@ PARAMETERS: dict[str, tuple[str, Callable[[Any], AttributeValue | None]]] = {
     "data_source": ("gen_ai.data_source.id", _string),
     "retrieval_top_k": ("gen_ai.retrieval.top_k", _int),
     "has_image": ("aiobs.video.has_image", _true),
+    "agent_id": ("gen_ai.agent.id", _string),
+    "agent_name": ("gen_ai.agent.name", _string),
 }
 """Request parameter → attribute and the coercion that makes its value fit; None leaves it out."""
 
@@ -205,6 +207,8 @@ def _write_response(call: Call, attributes: Attributes) -> None:
         attributes[names.RESPONSE_STATUS] = clean_text(response.status)
     found: tuple[Any, ...] = _found(response)
     attributes.update(compress(zip(_FOUND_NAMES, found), map(_is_given, found)))  # noqa: B905  # as many
+    for name, number in response.requests.items():
+        attributes[f"{names.BATCH}.{name}"] = number
     if response.usage is not None:
         _write_usage(response.usage, attributes)
 

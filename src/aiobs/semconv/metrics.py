@@ -62,13 +62,16 @@ class Instruments:
         self._superseded = SupersededInstruments(meter, self._operation, SECONDS, TOKENS) if duplicates else None
 
     def record(self, call: Call, context: Context | None) -> None:
-        """Duration always; chunk times for streams; tokens where the provider reported them."""
+        """Duration but for what is past; chunk times for streams; tokens where the provider reported them."""
         common = metric_attributes(call)
         attributes = _with_tier(common, call)
         timed = {**attributes, names.ERROR_TYPE: clean_text(call.failure.type)} if call.failure else attributes
         seconds = call.duration_ns / 1e9
         if self._superseded is not None:
             self._superseded.record_tokens(call, attributes, context)
+        if call.is_past:
+            self._record_past(call, attributes, context)
+            return
         if call.operation not in INFERENCE:
             self._operation.record(seconds, timed, context)
             return
@@ -77,6 +80,11 @@ class Instruments:
             self._superseded.record_inference(seconds, timed, context)
         self._record_chunks(call, common, context)
         if call.response is not None and call.response.usage is not None:
+            self._record_usage(call.response.usage, attributes, context)
+
+    def _record_past(self, call: Call, attributes: Attributes, context: Context | None) -> None:
+        """What was used; how long it took nobody knows."""
+        if call.operation in INFERENCE and call.response is not None and call.response.usage is not None:
             self._record_usage(call.response.usage, attributes, context)
 
     def record_tool(self, tool: str, duration_ns: int, error_type: Any, context: Context | None) -> None:

@@ -12,9 +12,11 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from aiobs.testing import (
+    gemini_batches,
     gemini_caches,
     gemini_content,
     gemini_embeddings,
+    gemini_interactions,
     gemini_pictures,
     gemini_usage,
     gemini_videos,
@@ -106,7 +108,9 @@ def _vertex(origin: str, **options: Any) -> Any:
 def _client(origin: str, options: dict[str, Any]) -> Any:
     from google import genai
 
-    ours = {"base_url": origin, "timeout": 30_000}  # milliseconds
+    ours: dict[str, Any] = {"base_url": origin, "timeout": 30_000}  # milliseconds
+    if "retry_options" in genai.types.HttpOptions.model_fields:
+        ours["retry_options"] = {"attempts": 1}  # interactions would try again by themselves
     return genai.Client(**{**options, "http_options": {**ours, **options.get("http_options", {})}})
 
 
@@ -122,6 +126,8 @@ WIRE = Wire(
         *gemini_pictures.ROUTES,
         *gemini_videos.ROUTES,
         *gemini_caches.ROUTES,
+        *gemini_interactions.ROUTES,
+        *gemini_batches.ROUTES,
         _route(r"\w+", _not_found, ".+"),
     ),
     owns=_owns,

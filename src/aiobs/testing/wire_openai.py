@@ -8,6 +8,7 @@ from typing import Any
 
 from aiobs.testing import (
     openai_audio,
+    openai_batches,
     openai_chat,
     openai_chat_stored,
     openai_compact,
@@ -96,6 +97,7 @@ WIRE = Wire(
         *openai_images.ROUTES,
         *openai_audio.ROUTES,
         *openai_vector_stores.ROUTES,
+        *openai_batches.ROUTES,
     ),
     owns=_owns,
     error=error_body,

@@ -6,10 +6,18 @@ from dataclasses import replace
 
 from aiobs.capture.provider import Helper, Method, Operation, Provider, Seam
 from aiobs.errors import summarize
-from aiobs.instrumentation.google_genai import caches, embed, generate, pictures, tokens, videos
+from aiobs.instrumentation.google_genai import (
+    batches,
+    caches,
+    embed,
+    generate,
+    interactions,
+    pictures,
+    tokens,
+    videos,
+)
 from aiobs.instrumentation.google_genai.client import answer_of, client_of, secrets_of, server_of, shape_of
 from aiobs.instrumentation.google_genai.contents import read_prompt
-from aiobs.instrumentation.google_genai.fields import bare_model
 from aiobs.instrumentation.google_genai.functions import (
     may_continue,
     model_of_chat,
@@ -20,7 +28,7 @@ from aiobs.instrumentation.google_genai.functions import (
     run_function,
     run_mcp_tool,
 )
-from aiobs.instrumentation.google_genai.transport import note_attempt, note_attempt_async
+from aiobs.instrumentation.google_genai.transport import note_attempt, note_attempt_async, note_retry
 from aiobs.instrumentation.otel import ProviderInstrumentor
 
 _MODELS = "google.genai.models"
@@ -57,7 +65,7 @@ PROVIDER = Provider(
     failure_of=summarize,
     answer_of=answer_of,
     secrets_of=secrets_of,
-    model_of=lambda kwargs: bare_model(kwargs.get("model")),
+    model_of=interactions.model_of,
     operations=(
         _GENERATE_CONTENT,
         replace(
@@ -84,7 +92,10 @@ PROVIDER = Provider(
         *pictures.OPERATIONS,
         *tokens.OPERATIONS,
         *caches.OPERATIONS,
+        *interactions.OPERATIONS,
+        *batches.OPERATIONS,
     ),
+    results=batches.RESULTS,
     helpers=(
         Helper(
             name="automatic_function_calling",
@@ -192,6 +203,12 @@ PROVIDER = Provider(
             api="aiobs.retry.count",
             methods=(Method(_HTTP, "BaseApiClient._async_request_once", is_async=True),),
             drive=note_attempt_async,
+        ),
+        Seam(
+            name="retries",
+            api="aiobs.retry.count",
+            methods=(Method("google.genai._gaos.utils.retries", "_get_sleep_interval"),),
+            drive=note_retry,
         ),
     ),
 )

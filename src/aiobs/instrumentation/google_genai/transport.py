@@ -3,6 +3,8 @@
 tenacity calls ``_request_once`` for every attempt, of clients that were made before we were there too, whose
 ``before_sleep`` is fixed already. It returns what the provider answered with success, and raises anything else.
 None of its headers is an id of the request: the provider tells none.
+
+Interactions retry by themselves; they work out how long to wait once before each further attempt.
 """
 
 from __future__ import annotations
@@ -43,6 +45,17 @@ def note_attempt_async(
         return response
 
     return attempt()
+
+
+def note_retry(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Count one more attempt of interactions."""
+    guarded(_count_retry)
+    return wrapped(*args, **kwargs)
+
+
+def _count_retry() -> None:
+    if (recording := active(None, get_current())) is not None:
+        recording.call.attempts = max(1, recording.call.attempts) + 1
 
 
 def _attempting(client: Any) -> Recording | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiobs.capture.provider import Method, Operation, Provider, Seam
 from aiobs.errors import summarize
 from aiobs.instrumentation.openai import (
+    batches,
     beta,
     chat,
     chat_stored,
@@ -113,7 +114,9 @@ PROVIDER = Provider(
         *speech.OPERATIONS,
         *transcriptions.OPERATIONS,
         *vector_stores.OPERATIONS,
+        *batches.OPERATIONS,
     ),
+    results=batches.RESULTS,
     seams=(
         Seam(
             name="retries",
