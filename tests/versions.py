@@ -22,6 +22,7 @@ FEATURES = {
     "openai chat.completions.parse": ("openai", "1.92"),
     "openai omit": ("openai", "1.109"),
     "openai streams of stored responses": ("openai", "1.109"),
+    "openai background": ("openai", "1.109"),
     "openai responses.cancel": ("openai", "1.109"),
     "openai conversations": ("openai", "1.109"),
     "openai responses.compact": ("openai", "2.54"),
