@@ -27,6 +27,7 @@ FEATURES = {
     "openai chat.completions.parse": ("openai", "1.92"),
     "openai omit": ("openai", "1.109"),
     "openai streams of stored responses": ("openai", "1.109"),
+    "openai background": ("openai", "1.109"),
     "openai responses.cancel": ("openai", "1.109"),
     "openai responses.compact": ("openai", "2.54"),
     "openai decisions": ("openai", "3.26"),

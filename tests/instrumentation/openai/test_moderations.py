@@ -15,6 +15,7 @@ from aiobs.testing import InMemoryTelemetry, Simulator
 from tests.instrumentation.openai.reading import MOVING, asked, attributes_of, file_events, metrics_of, with_content
 from tests.instrumentation.openai.twice import both_ways
 
+OMIT = getattr(openai, "omit", openai.NOT_GIVEN)
 PICTURE = b"not really a picture"
 DATA_URL = f"data:image/png;base64,{b64encode(PICTURE).decode()}"
 
@@ -139,7 +140,7 @@ REQUESTS: dict[str, Any] = {
     "1 MB": lambda: {"input": ["x" * 1_000_000]},
     "no base64": lambda: {"input": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,***"}}]},
     "model a number": lambda: {"input": "a", "model": 5},
-    "omit": lambda: {"input": "a", "model": openai.omit},
+    "omit": lambda: {"input": "a", "model": OMIT},
     "extra body": lambda: {"input": "a", "extra_body": {"model": None, "input": "b"}},
 }
 ANSWERS: dict[str, bytes] = {

@@ -17,6 +17,7 @@ from tests.instrumentation.openai.reading import MOVING, attributes_of, file_eve
 from tests.instrumentation.openai.twice import both_ways
 from tests.versions import needs
 
+BACKGROUND = needs("openai background")
 STREAMS = needs("openai streams of stored responses")
 TOOL: Any = {"type": "function", "name": "f", "parameters": {"type": "object"}}
 
@@ -116,6 +117,7 @@ def test_the_content_of_a_fetched_response(simulator: Simulator, signals: InMemo
 # From the background
 
 
+@BACKGROUND
 def test_a_response_from_the_background(simulator: Simulator, instrumented: InMemoryTelemetry) -> None:
     """Each poll is linked to the call that asked for it; the first that finds it done says how long that took."""
     client = simulator.openai()
@@ -144,6 +146,7 @@ def test_a_response_from_the_background(simulator: Simulator, instrumented: InMe
     ]
 
 
+@BACKGROUND
 @pytest.mark.parametrize(
     ("reason", "status", "said_so"),
     [("length", "incomplete", "length"), ("failed", "failed", "error"), ("cancelled", "cancelled", "cancelled")],
@@ -237,6 +240,7 @@ def test_deleting_is_not_recorded(simulator: Simulator, instrumented: InMemoryTe
 # Session file
 
 
+@BACKGROUND
 def test_the_events_of_the_session_file_literally(simulator: Simulator) -> None:
     """The call, the poll and what it found; what was used is said by no poll."""
     observer.observe()
