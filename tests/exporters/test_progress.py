@@ -160,9 +160,29 @@ def test_a_job_that_is_done_stays_done(recorder: Recorder) -> None:
     recorder.file.flush()
     assert load()["events"][0]["response"] == {**DONE, "poll_count": 3}
     poll(recorder, session, 1)
+    recorder.file.flush()
+    assert load()["events"][0]["response"] == {**DONE, "poll_count": 3}
     poll(recorder, session, 4, done=True, job_duration_ns=None)
     recorder.file.flush()
     assert load()["events"][0]["response"] == {**DONE, "poll_count": 4}
+
+
+def test_the_latest_poll_counts_whenever_it_is_told(recorder: Recorder) -> None:
+    """Within one flush by their times; the count of polls never goes back."""
+
+    def told(number: int) -> None:
+        poll(recorder, session, number, session_response=lambda call: {"progress": number})
+
+    session = recorder.open(ended_at=None)
+    submit(recorder, session)
+    for number in (1, 3, 2):
+        told(number)
+    recorder.file.flush()
+    response = load()["events"][0]["response"]
+    assert (response["progress"], response["poll_count"]) == (3, 3)
+    told(2)
+    recorder.file.flush()
+    assert load()["events"][0]["response"]["poll_count"] == 3
 
 
 def test_changing_twice_is_changing_once() -> None:

@@ -71,6 +71,8 @@ def _arguments(driver: Driver, eyes: Eyes) -> dict[str, Any]:
     prompt = arguments[driver.of.prompt]
     if isinstance(prompt, str):
         watched: Any = Text(prompt)
+    elif isinstance(prompt, dict):
+        watched = Entry(prompt)
     else:
         watched = Entries(Entry(item) for item in prompt)
         eyes.on(message=watched[0])

@@ -777,7 +777,7 @@ async def test_an_abandoned_stream(simulator: Simulator) -> None:
         (f"{DEVELOPER}:countTokens", {}, "* CountTokensRequest.contents: contents is not specified\n"),
         (f"{DEVELOPER}:batchEmbedContents", {}, "* BatchEmbedContentsRequest.requests: requests is not specified\n"),
         (f"{VERTEX}:embedContent", {}, "* EmbedContentRequest.content: content is not specified\n"),
-        (f"{VERTEX}:predict", {"instances": [{"prompt": "a cat"}]}, "Invalid instances: each must have a string as its content."),
+        (f"{VERTEX}:predict", {"instances": [{"text": "a cat"}]}, "Invalid instances: each must have a string as its content."),
         (f"{DEVELOPER}:generateContent", b"no JSON", "Invalid JSON payload received. Unexpected token."),
         (f"{DEVELOPER}:generateContent", [], "Invalid JSON payload received. Unexpected token."),
     ],

@@ -26,7 +26,7 @@ def predict(request: Request, answer: Answer) -> Reply | Fault:
     """The answer to ``:predict``: as many pictures as are asked for, masks with a label where segments are."""
     if (refusal := refused(request, "instances")) is not None:
         return refusal
-    if any("content" in instance for instance in as_dicts(request.json["instances"])):
+    if all(_ABOUT_PICTURES.isdisjoint(instance) for instance in as_dicts(request.json["instances"])):
         return gemini_embeddings.predict(request, answer)
     asked = as_dict(request.json.get("parameters"))
     made = [_picture(answer, asked) for _ in range(as_count(field(asked, "sampleCount"), _MOST) or 1)]
@@ -42,6 +42,7 @@ def _picture(answer: Answer, asked: Any) -> dict[str, Any]:
     return {"bytesBase64Encoded": base64.b64encode(data).decode(), "mimeType": kind, **labels}
 
 
+_ABOUT_PICTURES = frozenset({"prompt", "image", "personImage"})
 _SEGMENTS = frozenset({"FOREGROUND", "BACKGROUND", "PROMPT", "SEMANTIC", "INTERACTIVE"})
 
 ROUTES = (

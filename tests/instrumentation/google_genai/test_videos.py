@@ -362,6 +362,7 @@ def test_an_operation_of_another_process(simulator: Simulator, signals: InMemory
     first, second = signals.spans
     assert [len(span.links) for span in signals.spans] == [0, 0]
     assert attributes_of(first) == {**attributes_of(second), "aiobs.usage.videos": 1}
+    assert "aiobs.usage.videos" not in attributes_of(second)
     assert "aiobs.job.polls" not in attributes_of(first)
     events = file_events()
     assert [event["api"] for event in events] == ["operations.get"] * 2
