@@ -22,6 +22,7 @@ FEATURES = {
     "openai omit": ("openai", "1.109"),
     "openai requests of every recording": ("openai", "3.0"),
     "openai streams of pictures and transcripts": ("openai", "1.109"),
+    "openai transcripts by speaker": ("openai", "2.54"),
     "openai errors of broken streams": ("openai", "3.0"),
     "gemini": ("google-genai", "1.5"),
     "gemini aio as a context manager": ("google-genai", "1.50"),
