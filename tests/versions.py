@@ -33,6 +33,7 @@ FEATURES = {
     "openai decisions": ("openai", "3.26"),
     "openai requests of every recording": ("openai", "3.0"),
     "openai streams of pictures and transcripts": ("openai", "1.109"),
+    "openai transcripts by speaker": ("openai", "2.54"),
     "openai errors of broken streams": ("openai", "3.0"),
     "gemini": ("google-genai", "1.5"),
     "gemini ids of answers": ("google-genai", "1.7"),

@@ -60,6 +60,8 @@ SUPPORTED = {
 """The kinds that are replayed, those with a row in a provider's table of operations: what the SDK must have for it."""
 
 NOT_INSTRUMENTED = "not instrumented yet"
+NOT_REPLAYED = "not replayed yet"
+FORM = "its request is a form, which was not recorded"
 
 UNSUPPORTED = {
     "completions": ("openai.resources.completions:Completions.create", NOT_INSTRUMENTED),
@@ -68,11 +70,11 @@ UNSUPPORTED = {
     "responses.compact": ("openai.resources.responses:Responses.compact", NOT_INSTRUMENTED),
     "responses.input_tokens": ("openai.resources.responses.input_tokens:InputTokens.count", NOT_INSTRUMENTED),
     "conversations": ("openai.resources.conversations:Conversations.create", NOT_INSTRUMENTED),
-    "images.generate": ("openai.resources.images:Images.generate", NOT_INSTRUMENTED),
-    "images.edit": ("openai.resources.images:Images.edit", NOT_INSTRUMENTED),
-    "speech": ("openai.resources.audio.speech:Speech.create", NOT_INSTRUMENTED),
-    "transcriptions": ("openai.resources.audio.transcriptions:Transcriptions.create", NOT_INSTRUMENTED),
-    "translations": ("openai.resources.audio.translations:Translations.create", NOT_INSTRUMENTED),
+    "images.generate": ("openai.resources.images:Images.generate", NOT_REPLAYED),
+    "images.edit": ("openai.resources.images:Images.edit", FORM),
+    "speech": ("openai.resources.audio.speech:Speech.create", NOT_REPLAYED),
+    "transcriptions": ("openai.resources.audio.transcriptions:Transcriptions.create", FORM),
+    "translations": ("openai.resources.audio.translations:Translations.create", FORM),
     "moderations": ("openai.resources.moderations:Moderations.create", NOT_INSTRUMENTED),
     "realtime": ("openai.resources.realtime.client_secrets:ClientSecrets.create", NOT_INSTRUMENTED),
     "assistants": ("openai.resources.beta.threads.runs:Runs.create", NOT_INSTRUMENTED),

@@ -83,6 +83,7 @@ def test_a_search_finds_as_much_as_was_asked_for(simulator: Simulator) -> None:
         search("vs", query="a", max_num_results=51)
 
 
+@needs("openai streams of pictures and transcripts")
 def test_forms_are_read_byte_by_byte(simulator: Simulator) -> None:
     """Files as they were, whatever is in them; lists as lists; text as text."""
     data = os.urandom(5_000) + b"\r\n--\r\n\r\n--boundary--\r\n"

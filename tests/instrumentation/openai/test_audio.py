@@ -43,6 +43,7 @@ IN_TOKENS = {
     "gen_ai.usage.audio.input_tokens": 26,
 }
 streams = needs("openai streams of pictures and transcripts")
+by_speaker = needs("openai transcripts by speaker")
 
 
 # Speech
@@ -117,6 +118,7 @@ async def test_every_way_of_speaking(
     assert "SOUND" not in everything(signals)
 
 
+@streams
 def test_what_was_said_with_the_gate_open(simulator: Simulator, signals: InMemoryTelemetry) -> None:
     """The text is a user message, how to speak it an instruction."""
     with_content(signals)
@@ -199,7 +201,10 @@ SHAPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize(("given", "used"), SHAPES.values(), ids=SHAPES.keys())
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [pytest.param(*shape, id=kind, marks=[by_speaker] if kind == "diarized" else []) for kind, shape in SHAPES.items()],
+)
 @pytest.mark.parametrize("way", ["plain", "raw", "streaming"])
 def test_every_shape_of_an_answer(
     simulator: Simulator, signals: InMemoryTelemetry, given: dict[str, Any], used: dict[str, Any], way: str
@@ -297,7 +302,7 @@ def test_a_streamed_transcript(simulator: Simulator, signals: InMemoryTelemetry,
     assert event["response"]["ttft_ms"] >= 0
 
 
-@streams
+@by_speaker
 async def test_a_streamed_transcript_that_is_left(simulator: Simulator, signals: InMemoryTelemetry) -> None:
     """What had come is kept, and it is incomplete; speakers' segments are not said twice."""
     with_content(signals)

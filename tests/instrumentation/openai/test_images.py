@@ -215,6 +215,7 @@ def test_a_file_is_touched_by_nobody_but_the_sdk(simulator: Simulator, signals: 
     assert watched.touched == alone.touched
 
 
+@streams
 def test_several_given_pictures(simulator: Simulator, signals: InMemoryTelemetry) -> None:
     """A list of pictures is a part each."""
     observer.observe()
