@@ -34,7 +34,7 @@ def _interactions(name: str, sdk: SDK, **other: Any) -> Operation:
             "tokens": (7, 5),
             "reason": "stop",
             "hands_on_anything": True,
-            "features": ("gemini interactions",),
+            "features": ("gemini interactions of today",),
             "opening": [
                 b'event: interaction.created\ndata: {"event_type": "interaction.created", "interaction": '
                 b'{"id": "v1_1", "status": "in_progress", "model": "m"}}\n\n',

@@ -344,7 +344,7 @@ def to_be_continued(simulator: Simulator, call: Call) -> None:
     simulator.reply("lo", usage=used)
 
 
-@needs("gemini continued interactions")
+@needs("gemini interactions of today")
 @every_way
 def test_continuation(simulator: Simulator, signals: InMemoryTelemetry, call: Call) -> None:
     """An answer that the SDK gets by several requests is one span with the sum of what they used, and all of it."""
@@ -359,7 +359,7 @@ def test_continuation(simulator: Simulator, signals: InMemoryTelemetry, call: Ca
     assert "".join(part["content"] for part in content_of(span)["output.messages"][0]["parts"]) == "hello"
 
 
-@needs("gemini continued interactions")
+@needs("gemini interactions of today")
 @every_way
 def test_a_continuation_that_fails(simulator: Simulator, instrumented: InMemoryTelemetry, call: Call) -> None:
     """ERROR with the code of what broke it off; what the first request used is counted."""
@@ -374,7 +374,7 @@ def test_a_continuation_that_fails(simulator: Simulator, instrumented: InMemoryT
     assert shown["gen_ai.usage.input_tokens"] == 7
 
 
-@needs("gemini continued interactions")
+@needs("gemini interactions of today")
 def test_a_closed_stream_that_was_continued(simulator: Simulator, instrumented: InMemoryTelemetry) -> None:
     """Closing works as without us, in the second request too: incomplete, and what the first one used."""
     to_be_continued(simulator, streamed)
@@ -394,6 +394,7 @@ def test_a_closed_stream_that_was_continued(simulator: Simulator, instrumented: 
 # Refused
 
 
+@needs("gemini interactions of today")
 @every_way
 def test_an_error_of_a_tree_of_its_own(simulator: Simulator, instrumented: InMemoryTelemetry, call: Call) -> None:
     """Code, meaning, status and whether to try again, as of any other error of Gemini."""
@@ -408,6 +409,7 @@ def test_an_error_of_a_tree_of_its_own(simulator: Simulator, instrumented: InMem
     assert "slow down" not in everything(instrumented)
 
 
+@needs("gemini interactions of today")
 @every_way
 def test_retries_are_counted(simulator: Simulator, instrumented: InMemoryTelemetry, call: Call) -> None:
     """The SDK tries again by itself: one span, which says how often."""
@@ -470,7 +472,7 @@ def test_no_credential_leaves(simulator: Simulator, signals: InMemoryTelemetry) 
 # Raw, and odd
 
 
-@needs("gemini continued interactions")
+@needs("gemini interactions of today")
 def test_raw_responses(simulator: Simulator, instrumented: InMemoryTelemetry) -> None:
     """A raw response, and one that is read piece by piece; whole and streamed: what the program read is recorded."""
     client = simulator.gemini()

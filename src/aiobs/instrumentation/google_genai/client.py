@@ -32,7 +32,7 @@ def server_of(client: Any) -> Server:
     if (configuration := getattr(client, "sdk_configuration", None)) is not None:
         version = getattr(getattr(configuration, "globals", None), "api_version", None)
         return _server_of_interactions(str(configuration.server_url), "/projects/" in str(version))
-    if (adapter := getattr(client, "_client_adapter", None)) is not None:
+    if (adapter := getattr(client, "client_adapter", None)) is not None:
         return _server_of_interactions(str(client.base_url), bool(adapter.is_vertex_ai()))
     options = getattr(client, "_http_options", None)
     url = options.get("base_url") if isinstance(options, dict) else getattr(options, "base_url", None)
@@ -53,7 +53,7 @@ def _server(provider: str, url: str) -> Server:
 
 def secrets_of(client: Any, kwargs: Mapping[str, Any]) -> tuple[str, ...]:
     """The client's key and token, the headers of client and request, the URL's userinfo; nothing is refreshed."""
-    if hasattr(client, "sdk_configuration") or hasattr(client, "_client_adapter"):
+    if hasattr(client, "sdk_configuration") or hasattr(client, "client_adapter"):
         return (*_secrets_of_interactions(client), *header_secrets(kwargs.get("extra_headers")))
     options = getattr(client, "_http_options", None)
     url = urlsplit(str(field(options, "base_url") or ""))
