@@ -42,8 +42,7 @@ def call_sync(
     recording = guarded(start, provider, operation, instance, args, kwargs, site)
     if recording is None:
         return wrapped(*args, **kwargs)
-    if recording.telemetry.hooks:
-        kwargs = _admit(recording, kwargs)
+    kwargs = _admit(recording, kwargs)
     token = guarded(attach, recording.context)
     try:
         result = wrapped(*args, **kwargs)
@@ -79,8 +78,7 @@ async def _run(
     recording = guarded(start, provider, operation, instance, args, kwargs, callsite)
     if recording is None:
         return await wrapped(*args, **kwargs)
-    if recording.telemetry.hooks:
-        kwargs = _admit(recording, kwargs)
+    kwargs = _admit(recording, kwargs)
     token = guarded(attach, recording.context)
     try:
         result = await wrapped(*args, **kwargs)
@@ -137,8 +135,7 @@ def _first(
     if recording is None:
         chunks = wrapped(*args, **kwargs)
         return chunks, next(chunks)
-    if recording.telemetry.hooks:
-        kwargs = _admit(recording, kwargs)
+    kwargs = _admit(recording, kwargs)
     try:
         generator = wrapped(*args, **kwargs)
     except BaseException as error:
@@ -221,8 +218,11 @@ def _makes_one_request(helper: Helper, instance: Any, args: Args, kwargs: Kwargs
 
 def _admit(recording: Recording, kwargs: Kwargs) -> Kwargs:
     """Let the hooks look at the call: they may refuse it (AiobsError) or add to the request."""
+    hooks = recording.telemetry.hooks
+    if not hooks:
+        return kwargs
     try:
-        for hook in recording.telemetry.hooks:
+        for hook in hooks:
             refusal = guarded(_asked, hook, recording.call)
             if refusal is not None:
                 raise refusal
