@@ -341,7 +341,7 @@ class Call:
     ``session_request`` and ``session_response`` are the operation's own shapes for the session file.
     ``polls``: how often a job has been asked after so far; ``job_duration_ns``: from the end of the call that submitted
     it to this one, which found it done. ``is_past``: a request of a batch, of which only the answer is known, and not
-    how long it took.
+    how long it took. ``is_place``: other events of the session file tell what happened in it.
     """
 
     provider: str
@@ -368,6 +368,7 @@ class Call:
     polls: int = 0
     job_duration_ns: int | None = None
     is_past: bool = False
+    is_place: bool = False
 
     @property
     def retries(self) -> int:
@@ -405,7 +406,7 @@ class FunctionCall:
 
 
 class Told:
-    """Stands for a request that another event tells of: the session file needs its place among the spans only."""
+    """Stands for what other events tell of: the session file needs its place among the spans only."""
 
 
 @dataclass(slots=True)

@@ -129,6 +129,8 @@ def summarize(error: BaseException) -> Failure:
 
     Looks at the provider's own code and body, then at the HTTP status, then at the class and its bases, by name.
     """
+    if (closed := _close_code(error)) is not None:
+        return _closed(error, closed)
     told, error = error, _behind(error)
     provider_code = _code(error)
     status = _status(error)
@@ -150,6 +152,33 @@ def summarize(error: BaseException) -> Failure:
         request_id=_text(error, "request_id"),
         retry_after=_retry_after(error),
     )
+
+
+def _close_code(error: BaseException) -> int | None:
+    """The code that a WebSocket connection was closed with, 1006 without one; None for any other error.
+
+    ``code`` of the websockets library's own exceptions warns whoever reads it; Google's SDK has it as an APIError's.
+    """
+    if any(base.__name__ == "ConnectionClosed" for base in type(error).__mro__):
+        code = getattr(getattr(error, "rcvd", None), "code", None)
+        return int(code) if isinstance(code, int) else 1006
+    code = getattr(error, "code", None)
+    return code if type(code) is int and 1000 <= code < 5000 else None
+
+
+def _closed(error: BaseException, close_code: int) -> Failure:
+    code = _BY_CLOSE_CODE.get(close_code, "CONNECTION")
+    name = public_name(type(error))
+    return Failure(name, code, name, exception_text(error), retryable=code in _RETRYABLE)
+
+
+_BY_CLOSE_CODE = {
+    **dict.fromkeys((1002, 1003, 1007, 1008, 1009), "BAD_REQUEST"),
+    **dict.fromkeys((1011, 1012, 1013, 1014), "PROVIDER_ERROR"),
+    3000: "AUTH",
+    3003: "AUTH",
+    3008: "TIMEOUT",
+}
 
 
 def _behind(error: BaseException) -> BaseException:

@@ -60,6 +60,43 @@ def _of_models(*names: str) -> tuple[str, ...]:
 _PUBLIC_TWINS = _of_models("generate_videos", "generate_images", "edit_image")
 """Of these the private method is wrapped, where there is one."""
 
+
+def _connections(module: str, resource: str) -> tuple[str, ...]:
+    """The wrap points of a resource that has connections."""
+    return (
+        *(f"{module}:{prefix}{resource}.connect" for prefix in ("", "Async")),
+        *(
+            f"{module}:{name}"
+            for name in (f"{resource}ConnectionManager.enter", f"Async{resource}ConnectionManager.enter")
+        ),
+        f"{module}:{resource}ConnectionManager.__enter__",
+        f"{module}:Async{resource}ConnectionManager.__aenter__",
+        *(
+            f"{module}:{prefix}{resource}Connection.{name}"
+            for prefix in ("", "Async")
+            for name in ("recv", "send", "close")
+        ),
+    )
+
+
+_REALTIME = _connections("openai.resources.realtime.realtime", "Realtime")
+_BETA_REALTIME = _connections("openai.resources.beta.realtime.realtime", "Realtime")
+_CONNECTED_RESPONSES = (
+    *_connections("openai.resources.responses.responses", "Responses"),
+    *_connections("openai.resources.beta.responses.responses", "Responses"),
+)
+_LIVE = _connections("openai.resources.live.live", "Live")
+_ONE_BASE = (
+    "openai._websocket_connection:WebSocketConnectionBase.close",
+    "openai._websocket_connection:AsyncWebSocketConnectionBase.close",
+)
+_CLOSED_BY_THEIR_BASE = tuple(
+    place for place in (*_REALTIME, *_CONNECTED_RESPONSES, *_LIVE) if place.endswith(".close")
+)
+_SENDING = tuple(
+    f"google.genai.live:AsyncSession.send_{what}" for what in ("client_content", "realtime_input", "tool_response")
+)
+
 ABSENT = {
     ("openai", "1.40.0"): (
         *_PARSE_BELOW_BETA,
@@ -73,6 +110,11 @@ ABSENT = {
         *_DECISIONS,
         *_CONVERSATIONS,
         *_SEARCHES,
+        *_REALTIME,
+        *_BETA_REALTIME,
+        *_CONNECTED_RESPONSES,
+        *_LIVE,
+        *_ONE_BASE,
     ),
     ("openai", "1.66.0"): (
         *_PARSE_BELOW_BETA,
@@ -82,12 +124,26 @@ ABSENT = {
         *_BETA,
         *_DECISIONS,
         *_CONVERSATIONS,
+        *_REALTIME,
+        *_CONNECTED_RESPONSES,
+        *_LIVE,
+        *_ONE_BASE,
     ),
-    ("openai", "1.109.1"): (*_PARSE_MOVED_UP, *_NEW_RETRIES, *_COMPACTED, *_BETA, *_DECISIONS),
-    ("openai", "2.54.0"): (*_PARSE_MOVED_UP, *_NEW_RETRIES, *_DECISIONS),
-    ("openai", "3.52.0"): (*_PARSE_MOVED_UP, *_NEW_RETRIES),
+    ("openai", "1.109.1"): (
+        *_PARSE_MOVED_UP,
+        *_NEW_RETRIES,
+        *_COMPACTED,
+        *_BETA,
+        *_DECISIONS,
+        *_CONNECTED_RESPONSES,
+        *_LIVE,
+        *_ONE_BASE,
+    ),
+    ("openai", "2.54.0"): (*_PARSE_MOVED_UP, *_NEW_RETRIES, *_DECISIONS, *_LIVE, *_ONE_BASE),
+    ("openai", "3.52.0"): (*_PARSE_MOVED_UP, *_NEW_RETRIES, *_CLOSED_BY_THEIR_BASE),
     ("google-genai", "1.5.0"): (
         *_CONTINUATION,
+        *_SENDING,
         "google.genai._extra_utils:get_function_response_parts_async",
         "google.genai._extra_utils:invoke_function_from_dict_args_async",
         "google.genai._adapters:McpToGenAiToolAdapter.call_tool",
@@ -107,20 +163,28 @@ def _absent(*apis: str) -> dict[str, str]:
     return dict.fromkeys(apis, "not in this version")
 
 
-_NOT_IN_2_54 = _absent("decisions.create")
+_NO_LIVE = {"live.connect": "not in this version", "end of realtime sessions": "not in this version"}
+_NO_CONNECTED_RESPONSES = {
+    "responses.connect": "not recorded: Responses.connect, AsyncResponses.connect not found",
+    "beta.responses.connect": "not in this version",
+}
+
+_NOT_IN_2_54 = {**_absent("decisions.create"), **_NO_LIVE}
 _NOT_IN_1_109 = {
     **_NOT_IN_2_54,
+    **_NO_CONNECTED_RESPONSES,
     **_absent("responses.compact", "responses.input_tokens.count", "beta.responses.create", "beta.responses.retrieve"),
     **_absent("beta.responses.cancel", "beta.responses.compact", "beta.responses.input_tokens.count"),
 }
 _NOT_IN_1_66 = {
     **_NOT_IN_1_109,
     **_absent(*(f"conversations.{method}" for method in ("create", "retrieve", "update", "delete"))),
-    **_absent("responses.cancel"),
+    **_absent("responses.cancel", "realtime.connect"),
 }
 _NOT_IN_1_40 = {
     **_NOT_IN_1_66,
-    **_absent("responses.create", "responses.retrieve", "vector_stores.search"),
+    **_absent("responses.create", "responses.retrieve", "responses.connect", "vector_stores.search"),
+    **_absent("beta.realtime.connect"),
     **_absent(*(f"chat.completions.{method}" for method in ("list", "retrieve", "update"))),
 }
 

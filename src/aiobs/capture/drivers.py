@@ -42,7 +42,7 @@ def call_sync(
     recording = guarded(start, provider, operation, instance, args, kwargs, site)
     if recording is None:
         return wrapped(*args, **kwargs)
-    kwargs = _admit(recording, kwargs)
+    kwargs = admit(recording, kwargs)
     token = guarded(attach, recording.context)
     try:
         result = wrapped(*args, **kwargs)
@@ -78,7 +78,7 @@ async def _run(
     recording = guarded(start, provider, operation, instance, args, kwargs, callsite)
     if recording is None:
         return await wrapped(*args, **kwargs)
-    kwargs = _admit(recording, kwargs)
+    kwargs = admit(recording, kwargs)
     token = guarded(attach, recording.context)
     try:
         result = await wrapped(*args, **kwargs)
@@ -135,7 +135,7 @@ def _first(
     if recording is None:
         chunks = wrapped(*args, **kwargs)
         return chunks, next(chunks)
-    kwargs = _admit(recording, kwargs)
+    kwargs = admit(recording, kwargs)
     try:
         generator = wrapped(*args, **kwargs)
     except BaseException as error:
@@ -216,7 +216,7 @@ def _makes_one_request(helper: Helper, instance: Any, args: Args, kwargs: Kwargs
     return helper.may_continue is None and guarded(helper.model_of, instance, args, kwargs) is None
 
 
-def _admit(recording: Recording, kwargs: Kwargs) -> Kwargs:
+def admit(recording: Recording, kwargs: Kwargs) -> Kwargs:
     """Let the hooks look at the call: they may refuse it (AiobsError) or add to the request."""
     hooks = recording.telemetry.hooks
     if not hooks:

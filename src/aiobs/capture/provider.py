@@ -6,14 +6,14 @@ as its own step of the guard.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 from operator import methodcaller
-from typing import Any
+from typing import Any, NamedTuple
 
-from aiobs.call import Call, Choice, Document, Failure, Job, Prompt, Request, Response, Result, Server
+from aiobs.call import Call, Choice, Document, Failure, Job, Message, Prompt, Request, Response, Result, Server
 from aiobs.capture.callsite import OWN
 
 
@@ -149,6 +149,86 @@ class Helper:
     may_continue: Callable[[dict[str, Any]], bool] | None = None
 
 
+class Step(Enum):
+    """What an event does to a response of its session, or to the session itself."""
+
+    ASKED = "asked"  # sent: a response is wanted
+    CREATED = "created"  # a response begins; nothing of it is here yet
+    SPEAKS = "speaks"  # a piece of a response, which begins with it if none is open
+    GOES_ON = "goes on"  # a piece of a response that is open
+    ENDS = "ends"  # a response came to its end
+    INTERRUPTED = "interrupted"  # an open response was interrupted; that it ends is said later
+    BREAKS_OFF = "breaks off"  # a response was interrupted, and ends by that
+    FAILS = "fails"  # an error that ends a response
+    TROUBLE = "trouble"  # an error, perhaps about a response that was asked for
+    SESSION = "session"  # about the session as a whole
+
+
+class Sign(NamedTuple):
+    """What one event, sent or received, tells of its session.
+
+    ``key`` tells responses apart that are open at a time; ``chunk`` is what ``fold_chunk`` gets, the event itself if it
+    is None. ``asked``: the parameters of a response that is wanted; without them what was sent asks for one only where
+    none is open. ``settings``: what holds for the session from now on.
+    Input for the next response: ``messages``; ``sound``, a piece of it (mime type, bytes or base64), which is called
+    ``item`` later on and has a ``transcript``; ``clears``: the sound so far is thrown away.
+    """
+
+    step: Step | None = None
+    key: str | None = None
+    chunk: Any = None
+    asked: Any = None
+    settings: Mapping[str, Any] | None = None
+    messages: tuple[Message, ...] = ()
+    sound: tuple[str | None, str | bytes] | None = None
+    item: str | None = None
+    transcript: str | None = None
+    clears: bool = False
+
+
+NOTHING = Sign()
+"""What most events tell."""
+
+
+class Ending(Enum):
+    """What an exception from a connection says about it."""
+
+    CLOSED = "closed"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True)
+class Socket:
+    """A connection that stays open, over which requests and answers pass as events.
+
+    ``session`` is the operation of all of it, ``response`` that of each answer in it. Their readers get the arguments
+    of ``connects`` and ``settings`` (of the session, the newest); those of a response also ``model``, ``asked``,
+    ``inputs`` (an ``Inputs``) and ``conversation``. The session's ``fold_chunk`` gets the connection first, then every
+    event about the session. ``connects`` give a manager, whose ``enters`` dial; ``is_lazy`` ones give an async context
+    manager of the standard library, which dials when it is entered. ``read_sent`` (name of the method, arguments,
+    whether content is wanted) and ``read_received`` (event, the same) say what an event tells; ``read_ending`` what an
+    exception does. ``initial`` gives the session's settings as ``connects`` got them.
+    """
+
+    api: str
+    connects: tuple[Method, ...]
+    sends: tuple[Method, ...]
+    receives: tuple[Method, ...]
+    closes: tuple[Method, ...]
+    session: Operation
+    response: Operation
+    read_sent: Callable[[str, tuple[Any, ...], dict[str, Any], bool], Sign]
+    read_received: Callable[[Any, bool], Sign]
+    read_ending: Callable[[BaseException], Ending | None]
+    enters: tuple[Method, ...] = ()
+    initial: Callable[[dict[str, Any]], dict[str, Any]] = dict
+
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        """All of them, the one that connects first."""
+        return (*self.connects, *self.enters, *self.sends, *self.receives, *self.closes)
+
+
 @dataclass(frozen=True)
 class Results:
     """Methods that hand a program a file in which the results of a batch may be.
@@ -192,6 +272,7 @@ class Provider:
     helpers: tuple[Helper, ...] = ()
     seams: tuple[Seam, ...] = ()
     results: tuple[Results, ...] = ()
+    sockets: tuple[Socket, ...] = ()
 
     def secrets(self, client: Any, kwargs: dict[str, Any]) -> tuple[str, ...]:
         """The credentials of a client and a request; raises rather than leaving one out."""

@@ -217,9 +217,9 @@ class Recording:
         if self._claim(monotonic_ns()):
             self._conclude(self._read, result)
 
-    def finish_unread(self, response: Response | None = None) -> None:
+    def finish_unread(self, response: Response | None = None, at: int | None = None) -> None:
         """The call is over and its body was not ours to read."""
-        if self._claim(monotonic_ns()):
+        if self._claim(monotonic_ns() if at is None else at):
             self.call.response = response
             self._conclude()
 
@@ -373,7 +373,7 @@ class Recording:
 
     def _close(self) -> None:
         call = self.call
-        is_told = self.helper is not None and guarded(self._hand_to_helper, self.helper)
+        is_told = call.is_place or (self.helper is not None and guarded(self._hand_to_helper, self.helper))
         end_span(
             self.span,
             call.started_ns + call.duration_ns,

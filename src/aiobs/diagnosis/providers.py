@@ -12,7 +12,7 @@ from itertools import groupby
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from aiobs.capture.provider import Helper, Operation, Provider, Seam
+from aiobs.capture.provider import Helper, Operation, Provider, Seam, Socket
 from aiobs.diagnosis.finding import Finding, Level, error, note, warning
 from aiobs.diagnosis.versions import installed_version, supported_versions
 from aiobs.errors import scrub
@@ -53,8 +53,9 @@ class WrapPoint:
 class OperationState:
     """One operation; its first wrap point names its main method, the others are variants and older spellings.
 
-    ``kind``: ``Operation`` (requests are recorded), ``Helper`` (a span goes around several requests) or ``Seam``
-    (a detail of a request is learned). ``is_younger``: the SDK that is here may be too old for it.
+    ``kind``: ``Operation`` (requests are recorded), ``Socket`` (sessions and their responses are), ``Helper`` (a span
+    goes around several requests) or ``Seam`` (a detail of a request is learned). ``is_younger``: the SDK that is here
+    may be too old for it.
     """
 
     api: str
@@ -235,6 +236,7 @@ def _check_operation(sdk: str, operation: OperationState) -> Iterator[Finding]:
 
 _LOST = {
     Operation.__name__: (Level.WARNING, "Calls of {} through it are not recorded."),
+    Socket.__name__: (Level.NOTE, "Sessions of {} through it are not recorded."),
     Helper.__name__: (Level.WARNING, "The requests that {} makes are recorded without a span around them."),
     Seam.__name__: (Level.NOTE, "Spans lack a detail: {}."),
 }

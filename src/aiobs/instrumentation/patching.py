@@ -10,6 +10,7 @@ import importlib.util
 import inspect
 import sys
 import warnings
+from collections.abc import Iterator
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -25,8 +26,9 @@ from aiobs.capture.drivers import (
     help_lazily,
     help_sync,
 )
-from aiobs.capture.provider import Drive, Helper, Method, Operation, Provider, Results, Seam
+from aiobs.capture.provider import Drive, Helper, Method, Operation, Provider, Results, Seam, Socket
 from aiobs.capture.results import read_async, read_sync
+from aiobs.capture.sockets import close, connect, connect_lazily, enter, receive, send
 from aiobs.guard import guarded
 
 
@@ -36,7 +38,7 @@ class Patch:
     ``changed`` is patched too: the method lacks a parameter that the readers rely on, named in ``missing``.
     """
 
-    def __init__(self, operation: Operation | Helper | Seam | Results, method: Method, drive: Drive) -> None:
+    def __init__(self, operation: Operation | Helper | Seam | Results | Socket, method: Method, drive: Drive) -> None:
         self.operation = operation
         self.method = method
         self._drive = drive
@@ -122,7 +124,7 @@ def _deprecation(function: Any) -> str | None:
 
 
 def patches_of(provider: Provider) -> tuple[Patch, ...]:
-    """Every wrap point of a provider: its operations, its helpers, its seams, what reads results."""
+    """Every wrap point of a provider: its operations, its helpers, its sockets, its seams, what reads results."""
     return (
         *(
             Patch(what, method, _recorder(provider, what, method))
@@ -130,6 +132,11 @@ def patches_of(provider: Provider) -> tuple[Patch, ...]:
             for method in what.methods
         ),
         *(Patch(what, method, _helper(provider, what, method)) for what in provider.helpers for method in what.methods),
+        *(
+            Patch(socket, method, drive)
+            for socket in provider.sockets
+            for method, drive in _on_socket(provider, socket)
+        ),
         *(Patch(seam, method, seam.drive) for seam in provider.seams for method in seam.methods),
         *(Patch(what, method, _reader(provider, what, method)) for what in provider.results for method in what.methods),
     )
@@ -149,6 +156,19 @@ def _helper(provider: Provider, helper: Helper, method: Method) -> Drive:
 
 def _reader(provider: Provider, results: Results, method: Method) -> Drive:
     return partial(read_async if method.is_async else read_sync, provider, results)
+
+
+def _on_socket(provider: Provider, socket: Socket) -> Iterator[tuple[Method, Drive]]:
+    """The methods of a connection, each with what runs in its place."""
+    for method in socket.connects:
+        yield method, partial(connect_lazily if method.is_lazy else connect, provider, socket)
+    for methods, drives in (
+        (socket.enters, enter),
+        (socket.sends, send),
+        (socket.receives, receive),
+        (socket.closes, close),
+    ):
+        yield from ((method, drives[method.is_async]) for method in methods)
 
 
 def is_installed(provider: Provider) -> bool:

@@ -12,6 +12,7 @@ from aiobs.instrumentation.google_genai import (
     embed,
     generate,
     interactions,
+    live,
     pictures,
     tokens,
     videos,
@@ -154,6 +155,7 @@ PROVIDER = Provider(
             model_of=model_of_chat,
         ),
     ),
+    sockets=live.SOCKETS,
     seams=(
         Seam(
             name="function calls",

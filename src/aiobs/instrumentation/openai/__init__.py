@@ -17,6 +17,7 @@ from aiobs.instrumentation.openai import (
     images,
     items,
     moderations,
+    realtime,
     responses,
     speech,
     stored,
@@ -117,7 +118,9 @@ PROVIDER = Provider(
         *batches.OPERATIONS,
     ),
     results=batches.RESULTS,
+    sockets=realtime.SOCKETS,
     seams=(
+        *realtime.CLOSES,
         Seam(
             name="retries",
             api="aiobs.retry.count",
