@@ -52,7 +52,7 @@ class Dial(NamedTuple):
         """Begin to record the session, or None when nothing would be recorded."""
         deferred.drain_if_any()
         given = {**self.kwargs, "settings": {}}
-        recording = guarded(start, self.provider, self.socket.session, self.instance, given, self.callsite)
+        recording = guarded(start, self.provider, self.socket.session, self.instance, (), given, self.callsite)
         return guarded(SocketTap, self, recording) if recording is not None else None
 
 
@@ -237,7 +237,7 @@ class SocketTap:
             return False
         dial = self.dial
         given = {**dial.kwargs, "settings": {}}
-        recording = guarded(start, dial.provider, dial.socket.session, dial.instance, given, dial.callsite)
+        recording = guarded(start, dial.provider, dial.socket.session, dial.instance, (), given, dial.callsite)
         if recording is None:
             return False
         self.broken = False
@@ -337,7 +337,7 @@ class SocketTap:
         }
         site = typed(Callsite, find_callsite, 0, dial.provider.own_packages)
         with _attached(self.context):
-            recording = guarded(start, dial.provider, dial.socket.response, dial.instance, given, site)
+            recording = guarded(start, dial.provider, dial.socket.response, dial.instance, (), given, site)
         if recording is None:
             return None
         self.has_spoken = True
