@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from aiobs import Instrumentor
-from aiobs.capture.provider import Helper, Method, Operation, Provider, Seam
+from aiobs.capture.provider import Helper, Method, Operation, Provider, Results, Seam
 from aiobs.diagnosis.providers import ProviderState, inspect_providers
 from aiobs.diagnosis.versions import installed_version
 from aiobs.instrumentation import wrap_points
@@ -44,7 +44,12 @@ def state(provider: Provider) -> Iterator[dict[str, Any]]:
 
 def methods_of(provider: Provider) -> dict[str, Method]:
     """Every method of a provider's table by its place."""
-    rows: list[Operation | Helper | Seam] = [*provider.operations, *provider.helpers, *provider.seams]
+    rows: list[Operation | Helper | Seam | Results] = [
+        *provider.operations,
+        *provider.helpers,
+        *provider.seams,
+        *provider.results,
+    ]
     return {f"{method.module}:{method.qualname}": method for row in rows for method in row.methods}
 
 

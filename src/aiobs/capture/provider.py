@@ -34,7 +34,7 @@ class Method:
 
     ``is_lazy``: a generator function, or a coroutine function that gives an async generator: the method does nothing
     before that is read. ``requires`` are the parameters the readers rely on: a method without them is reported as
-    changed.
+    changed. ``is_new``: older releases have the class without it, which is nothing to warn of.
     """
 
     module: str
@@ -42,6 +42,7 @@ class Method:
     is_async: bool = False
     is_lazy: bool = False
     requires: tuple[str, ...] = ()
+    is_new: bool = False
 
 
 Drive = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]

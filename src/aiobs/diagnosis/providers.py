@@ -181,7 +181,9 @@ def _tried(patches: tuple[Patch, ...]) -> tuple[tuple[tuple[str, str], WrapPoint
 
 
 def _state(patch: Patch) -> str:
-    """``waiting`` is over: the module has been imported, is not in this version, or the patch broke."""
+    """``waiting`` is over: the module has been imported, is not in this version (or its method), or the patch broke."""
+    if patch.state == "absent" and patch.method.is_new:
+        return "no module"
     if patch.state != "waiting":
         return patch.state
     return "failed" if patch.method.module in sys.modules else "no module"

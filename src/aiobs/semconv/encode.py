@@ -193,7 +193,7 @@ def _write_response(call: Call, attributes: Attributes) -> None:
     if response.status is not None:
         attributes[names.RESPONSE_STATUS] = clean_text(response.status)
     for name, number in response.requests.items():
-        attributes[f"{names.BATCH}.{name}"] = number
+        attributes[_REQUESTS[name]] = number
     if response.usage is not None:
         _write_usage(response.usage, attributes)
 
@@ -206,6 +206,9 @@ _IDENTITY_NAMES = (
     names.SYSTEM_FINGERPRINT,
     names.REQUEST_ID,
 )
+
+
+_REQUESTS = {"requests": names.BATCH_REQUESTS, "completed": names.BATCH_COMPLETED, "failed": names.BATCH_FAILED}
 
 
 def finish_reason(reason: Any) -> str:

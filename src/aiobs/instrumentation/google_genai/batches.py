@@ -175,7 +175,7 @@ _FILES = "google.genai.files"
 
 def _methods(*names: str) -> tuple[Method, ...]:
     return tuple(
-        Method(_BATCHES, f"{cls}.{name}", is_async=cls.startswith("Async"))
+        Method(_BATCHES, f"{cls}.{name}", is_async=cls.startswith("Async"), is_new=name == "create_embeddings")
         for name in names
         for cls in ("Batches", "AsyncBatches")
     )
