@@ -2,7 +2,7 @@
 
 Each session has one release of each SDK; ``make test`` runs on the newest of both. The first has the oldest release of
 everything that aiobs needs, and no google-genai: openai 1.40 needs an httpx that google-genai never worked with. What a
-release lacks is skipped by ``tests/versions.py``; what of it cannot be wrapped is listed in ``tests/matrix/absent.py``.
+release lacks is skipped by ``tests/versions.py``; what of it cannot be wrapped is in ``tests/matrix/absent.json``.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from aiobs import Instrumentor
-from aiobs.capture.provider import Helper, Method, Operation, Provider, Seam, Socket
+from aiobs.capture.provider import Method, Provider
 from aiobs.diagnosis.providers import ProviderState, inspect_providers
 from aiobs.diagnosis.versions import installed_version
 from aiobs.instrumentation import wrap_points
@@ -50,7 +50,7 @@ def state(provider: Provider) -> Iterator[dict[str, Any]]:
 
 def methods_of(provider: Provider) -> dict[str, Method]:
     """Every method of a provider's table by its place."""
-    rows: list[Operation | Helper | Seam | Socket] = [*provider.operations, *provider.helpers, *provider.sockets, *provider.seams]  # fmt: skip
+    rows = (*provider.operations, *provider.helpers, *provider.sockets, *provider.seams, *provider.results)
     return {f"{method.module}:{method.qualname}": method for row in rows for method in row.methods}
 
 
@@ -153,7 +153,7 @@ def test_an_sdk_that_is_not_here_is_said() -> None:
 
 def test_each_operation_has_a_main_method() -> None:
     """The first two methods of a provider's first operation are the sync and the async way to a model."""
-    first: list[Operation] = [provider.operations[0] for provider in PROVIDERS]
+    first = [provider.operations[0] for provider in PROVIDERS]
     assert [[method.is_async for method in operation.methods[:2]] for operation in first] == [[False, True]] * len(
         first
     )

@@ -187,7 +187,7 @@ def _tried(patches: tuple[Patch, ...]) -> tuple[tuple[tuple[str, str, str | None
         was_active = patch.active
         patch.put_on()
         target = f"{patch.method.module}:{patch.method.qualname}"
-        since = patch.operation.since if isinstance(patch.operation, Operation) else None
+        since = patch.operation.since if isinstance(patch.operation, (Operation, Socket)) else None
         operation = patch.operation.api, type(patch.operation).__name__, since
         found.append((operation, WrapPoint(target, patch.method.is_async, _state(patch), patch.missing)))
         if not was_active:

@@ -208,7 +208,7 @@ def _write_response(call: Call, attributes: Attributes) -> None:
     found: tuple[Any, ...] = _found(response)
     attributes.update(compress(zip(_FOUND_NAMES, found), map(_is_given, found)))  # noqa: B905  # as many
     for name, number in response.requests.items():
-        attributes[f"{names.BATCH}.{name}"] = number
+        attributes[_REQUESTS[name]] = number
     if response.usage is not None:
         _write_usage(response.usage, attributes)
 
@@ -224,6 +224,7 @@ _IDENTITY_NAMES = (
 
 _found = attrgetter("token_count", "flagged", "listed")
 _FOUND_NAMES = (names.TOKEN_COUNT, names.MODERATION_FLAGGED, names.RESPONSE_ITEMS)
+_REQUESTS = {"requests": names.BATCH_REQUESTS, "completed": names.BATCH_COMPLETED, "failed": names.BATCH_FAILED}
 
 
 def finish_reason(reason: Any) -> str:

@@ -463,6 +463,9 @@ def test_no_credential_leaves(simulator: Simulator, signals: InMemoryTelemetry) 
     simulator.fail(400, message="not k-3y-of-the-client nor s3cret-team")
     with pytest.raises(Exception, match="nor"):
         client.interactions.create(model=MODEL, input="hi")
+    quoted = {"code": "internal", "message": "nor k-3y-of-the-client, s3cret-team"}  # here no request is at hand
+    simulator.raw(events(CREATED, {"event_type": "error", "error": quoted}))
+    list(client.interactions.create(model=MODEL, input="hi", stream=True))
     shown = everything(signals) + json.dumps(file_events())
     assert "nor" in shown
     assert "k-3y" not in shown

@@ -181,7 +181,7 @@ def _methods(*names: str) -> tuple[Method, ...]:
     )
 
 
-def _create(name: str) -> Operation:
+def _create(name: str, since: str | None = None) -> Operation:
     return Operation(
         name="create_batch",
         api=f"batches.{name}",
@@ -191,12 +191,13 @@ def _create(name: str) -> Operation:
         session_request=session_request,
         session_response=session_response,
         has_jobs=True,
+        since=since,
     )
 
 
 OPERATIONS: tuple[Operation, ...] = (
     _create("create"),
-    _create("create_embeddings"),
+    _create("create_embeddings", since="1.50"),
     Operation(
         name="fetch_batch",
         api="batches.get",

@@ -683,6 +683,7 @@ _OF_RESPONSES = {
     "read_received": read_received_of_responses,
     "session": _operation(_SESSION, "responses.connect"),
     "response": _OF_RESPONSE,
+    "since": "2.54",
 }
 
 SOCKETS = (
