@@ -390,12 +390,15 @@ def read_usage(usage: Any) -> Usage | None:
         output=count(counts["output_tokens"]),
         cache_read=count(get(spent, "cached_tokens")),
         native={name: value for name, value in counts.items() if type(value) is int},
-        **{
-            f"{kind}_{modality}": count(get(details, f"{modality}_tokens"))
-            for kind, details in shares.items()
-            for modality in MODALITIES
-        },
+        **{share: count(get(shares[kind], name)) for share, kind, name in _SHARES},
     )
+
+
+_SHARES = tuple(
+    (f"{kind}_{modality}", kind, f"{modality}_tokens")
+    for kind in ("input", "output", "cache_read")
+    for modality in MODALITIES
+)
 
 
 def settle(response: Response) -> None:
