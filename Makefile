@@ -32,17 +32,19 @@ test: $(STAMP) ## Run all tests (ARGS='-k name' for some)
 matrix: $(STAMP) ## Run the suites that touch an SDK on old releases of it (ARGS='-k name' for some)
 	@$(RUN)/nox --session matrix -- $(ARGS)
 
-check: $(STAMP) ## ruff, mypy --strict, import contracts, the generated parts of the README
+check: $(STAMP) ## ruff, mypy --strict, import contracts, the generated pages
 	@$(RUN)/ruff check .
 	@$(RUN)/ruff format --check .
 	@$(RUN)/mypy
 	@$(RUN)/lint-imports
 	@$(RUN)/python scripts/readme.py --check
+	@$(RUN)/python scripts/coverage.py --check
 
-fmt: $(STAMP) ## Format the code and write the generated parts of the README
+fmt: $(STAMP) ## Format the code and write the generated pages
 	@$(RUN)/ruff check --fix .
 	@$(RUN)/ruff format .
 	@$(RUN)/python scripts/readme.py --write
+	@$(RUN)/python scripts/coverage.py --write
 
 bench: $(STAMP) ## Measure against the hand-written floor (ARGS=--quick for a first look)
 	@$(RUN)/python benchmarks/run.py $(ARGS)

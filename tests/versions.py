@@ -135,3 +135,8 @@ def closing(client: Any) -> Iterator[Any]:
 def _reason(feature: str) -> str:
     distribution, since = FEATURES[feature]
     return f"{feature}: since {distribution} {since}, here is {_installed(distribution) or 'none'}"
+
+
+def is_newest() -> bool:
+    """The installed SDKs are those of constraints.txt."""
+    return has("openai") and has("gemini past the socket") and has("openai errors of broken streams")

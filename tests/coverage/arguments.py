@@ -1,0 +1,75 @@
+"""What methods are called with: by the name of the parameter, and for single methods."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+_PNG = b"\x89PNG\r\n\x1a\n" + bytes(16)
+_WAV = b"RIFF" + bytes(40)
+
+
+def _picture() -> Any:
+    return ("cat.png", io.BytesIO(_PNG), "image/png")
+
+
+def _sound() -> Any:
+    return ("cat.wav", io.BytesIO(_WAV), "audio/wav")
+
+
+VALUES: dict[str, Any] = {
+    "batch_id": "batch_1",
+    "completion_id": "chatcmpl-1",
+    "completion_window": "24h",
+    "contents": "Hello",
+    "conversation_id": "conv_1",
+    "endpoint": "/v1/chat/completions",
+    "file": _sound,
+    "image": _picture,
+    "input": "Hello",
+    "input_file_id": "file-1",
+    "messages": [{"role": "user", "content": "Hello"}],
+    "metadata": {"team": "x"},
+    "model": "gpt-4o-mini",
+    "name": "batches/1",
+    "prompt": "A cat",
+    "query": "a cat",
+    "response_id": "resp_1",
+    "session_id": "sess_1",
+    "vector_store_id": "vs_1",
+    "voice": "alloy",
+}
+"""Parameter → value; a function makes a new one for each call."""
+
+OPTIONAL: dict[str, tuple[str, ...]] = {
+    "responses.create": ("model", "input"),
+    "responses.parse": ("model", "input"),
+    "responses.stream": ("model", "input"),
+    "responses.input_tokens.count": ("model", "input"),
+    "beta.responses.create": ("model", "input"),
+    "beta.responses.input_tokens.count": ("model", "input"),
+    "responses.compact": ("input",),
+    "beta.responses.compact": ("input",),
+}
+"""Parameters with a default that the provider asks for all the same."""
+
+FIXED: dict[str, dict[str, Any]] = {}
+"""Single methods whose parameters need more than a name."""
+
+VERTEX: tuple[str, ...] = (
+    "models.generate_images",
+    "models.edit_image",
+    "models.upscale_image",
+    "models.recontext_image",
+    "models.segment_image",
+    "models.generate_videos",
+    "models.compute_tokens",
+    "operations.get",
+)
+"""Methods that the Developer API does not have."""
+
+CONNECTIONS: dict[str, str] = {}
+"""Methods that dial a socket → where they are tested."""
+
+UNREACHABLE: dict[str, str] = {}
+"""Methods that cannot be called here → why."""
