@@ -190,11 +190,11 @@ def test_async(simulator: Simulator, instrumented: InMemoryTelemetry) -> None:
 
 
 def test_the_session_file(simulator: Simulator, signals: InMemoryTelemetry) -> None:
-    """Requests as they were passed; an event for each answer."""
+    """Requests as they were passed, polls in the event of the batch; an event for each answer."""
     observer.observe("batches", tracer_provider=signals.tracer_provider)
     Instrumentor(**signals.providers).instrument()
     finished(simulator.gemini(), asked("a"))
-    create, _, fetched, answer = file_events()
+    create, answer = file_events()
     assert create["request"]["src"][0]["contents"][0]["parts"][0]["text"] == "hi"
-    assert (fetched["request"]["other"], fetched["response"]["usage"]) == ({"name": "batches/simulated000001"}, None)
+    assert (create["response"]["poll_count"], create["response"]["usage"]) == (2, None)
     assert (answer["api"], answer["response"]["usage"]["prompt_tokens"]) == ("batches.get", 4)

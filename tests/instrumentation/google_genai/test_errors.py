@@ -72,7 +72,7 @@ STATUSES = [
     (403, None, "ClientError", "PERMISSION_DENIED", "AUTH", False),
     (404, None, "ClientError", "NOT_FOUND", "BAD_REQUEST", False),
     (429, None, "ClientError", "RESOURCE_EXHAUSTED", "RATE_LIMITED", True),
-    (499, None, "ClientError", "CANCELLED", "BAD_REQUEST", False),
+    (499, None, "ClientError", "CANCELLED", "CANCELLED", False),
     (500, None, "ServerError", "INTERNAL", "PROVIDER_ERROR", True),
     (503, None, "ServerError", "UNAVAILABLE", "PROVIDER_ERROR", True),
     (504, None, "ServerError", "DEADLINE_EXCEEDED", "TIMEOUT", True),

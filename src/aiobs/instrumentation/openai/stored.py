@@ -1,6 +1,6 @@
 """Stored responses: fetched, polled while they are being made, read again as a stream, cancelled.
 
-What one has used was counted, or not, when it was made: here it never is.
+What one has used was counted, or not, when it was made: on spans and metrics it never is here.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from aiobs.capture.provider import Method, Operation
 from aiobs.instrumentation.fields import fields_of, text
 from aiobs.instrumentation.openai import items, responses
 from aiobs.instrumentation.openai.requests import request_record
+from aiobs.instrumentation.records import usage_record
 
 if TYPE_CHECKING:
     from openai.types.responses import Response as NativeResponse
@@ -60,6 +61,14 @@ def session_request(call: Call) -> dict[str, Any]:
     return request_record(call, "response_id")
 
 
+def session_response(call: Call) -> dict[str, Any] | None:
+    """As of a call; the first that finds a job done tells what that has used, which nothing else in the file does."""
+    record = responses.session_response(call)
+    if record is not None and call.response is not None and call.job_duration_ns is not None:
+        record["usage"] = usage_record(responses.usage_of(fields_of(call.response.native).get("usage")))
+    return record
+
+
 _MODULE = "openai.resources.responses"
 _REQUIRED = ("response_id",)
 
@@ -77,7 +86,7 @@ RETRIEVE = Operation(
     fold_chunk=responses.fold_chunk,
     settle=settle,
     session_request=session_request,
-    session_response=responses.session_response,
+    session_response=session_response,
     positional=_REQUIRED,
     has_jobs=True,
 )
