@@ -221,7 +221,7 @@ BREAKAGES = (
     Breakage("start a thread", at_the_end(another_thread), "/process/threads"),
     Breakage("leave a task", at_the_end(lambda: _kept.append(asyncio.ensure_future(asyncio.sleep(0.01)))), "['sleep']", "openai-chat-async-whole"),
     Breakage("change a chunk", wrap(Chunks, "__next__", edited), "/taken/0/fields", CHAT_STREAM, READ),
-    Breakage("keep a stream alive", wrap(Tap, "tap_iterator", kept), "/facts/3/0: True without, False with", CHAT_STREAM, let_go),
+    Breakage("keep a stream alive", wrap(Tap, "tap_iterator", kept), "/facts/2/0: True without, False with", CHAT_STREAM, let_go),
     Breakage("lose a chunk", wrap(Chunks, "__next__", lambda original, self: original(self) and original(self)), "/taken", CHAT_STREAM, mix_next_and_for),
     Breakage("read ahead", wrap(Chunks, "__next__", read_ahead), "/taken: 1 items", CHAT_STREAM, READ, cut),
     Breakage("lose a signature", wrap(Patch, "_wrap", lambda _, self, module: without_signature(self, module)), "/signature", program=introspect),
