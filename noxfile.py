@@ -44,7 +44,10 @@ LONG = (
 CASES = "100"
 """Mutated answers of a shard, of eight; ``make test`` makes 2,600."""
 
-TOOLS = ("hypothesis", "jsonschema", "pillow", "pytest", "pytest-asyncio", "pytest-timeout", "pytest-xdist")
+TOOLS = (
+    *("hypothesis", "jsonschema", "pillow", "pytest", "pytest-asyncio", "pytest-timeout", "pytest-xdist"),
+    "websockets>=13,<16",
+)
 LEFT_OPEN = {"openai", "google-genai", "anyio", "google-auth", "h11", "httpcore2", "httpx2", "tenacity", "websockets"}
 """What constraints.txt pins for the newest SDKs, and old ones need older."""
 
@@ -79,9 +82,9 @@ def matrix(session: nox.Session, openai: str, genai: str | None) -> None:
 
 
 def variables() -> dict[str, str]:
-    """What the tests of the recordings are told: where they are, if anybody says so, and how many mutations to make."""
+    """What tests are told: where the recordings are, if anybody says so, how many mutations to make, what to cross."""
     asked = {name: os.environ[name] for name in ("AIOBS_CASSETTES",) if name in os.environ}
-    return {"AIOBS_CORPUS_CASES": os.environ.get("AIOBS_CORPUS_CASES", CASES), **asked}
+    return {"AIOBS_CORPUS_CASES": os.environ.get("AIOBS_CORPUS_CASES", CASES), "AIOBS_OPERATIONS": "core", **asked}
 
 
 def install(session: nox.Session, openai: str, genai: str | None) -> None:

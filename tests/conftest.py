@@ -17,13 +17,16 @@ from aiobs.facade import observer
 from aiobs.instrumentation import Instrumentor
 from aiobs.testing import InMemoryTelemetry, Simulator
 from tests.conformance.witness import Witness
+from tests.thinning import due
 from tests.versions import FILES, has, needs
 
 collect_ignore = [] if has("gemini") else ["instrumentation/google_genai"]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that need a feature of the SDK as a whole are skipped where it is missing."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Crossed cases are thinned; files that need a feature of the SDK as a whole are skipped where it is missing."""
+    items[:], left = due(items)
+    config.hook.pytest_deselected(items=left)
     for item in items:
         place = item.nodeid.removeprefix("/")
         for feature in (feature for beginning, feature in FILES.items() if place.startswith(beginning)):
