@@ -126,7 +126,7 @@ def perform(client: Any, call: SDKCall) -> Outcome:
     outcome = Outcome()
     with _watching(outcome):
         result = _method(client, call)(**deepcopy(call.arguments))  # google-genai 1.5 edits schemas in place
-        if call.streams and isinstance(result, Iterator):
+        if isinstance(result, Iterator):  # a stream that nobody asked for is read as well
             for chunk in result:
                 _see(outcome, chunk)
         else:
@@ -139,7 +139,7 @@ async def perform_async(client: Any, call: SDKCall) -> Outcome:
     outcome = Outcome()
     with _watching(outcome):
         result = await _method(client, call)(**deepcopy(call.arguments))  # google-genai 1.5 edits schemas in place
-        if call.streams and isinstance(result, AsyncIterator):
+        if isinstance(result, AsyncIterator):  # a stream that nobody asked for is read as well
             async for chunk in result:
                 _see(outcome, chunk)
         else:

@@ -64,22 +64,22 @@ NOT_REPLAYED = "not replayed yet"
 FORM = "its request is a form, which was not recorded"
 
 UNSUPPORTED = {
-    "completions": ("openai.resources.completions:Completions.create", NOT_INSTRUMENTED),
-    "responses.retrieve": ("openai.resources.responses:Responses.retrieve", NOT_INSTRUMENTED),
+    "completions": ("openai.resources.completions:Completions.create", NOT_REPLAYED),
+    "responses.retrieve": ("openai.resources.responses:Responses.retrieve", NOT_REPLAYED),
     "responses.delete": ("openai.resources.responses:Responses.delete", NOT_INSTRUMENTED),
-    "responses.compact": ("openai.resources.responses:Responses.compact", NOT_INSTRUMENTED),
-    "responses.input_tokens": ("openai.resources.responses.input_tokens:InputTokens.count", NOT_INSTRUMENTED),
-    "conversations": ("openai.resources.conversations:Conversations.create", NOT_INSTRUMENTED),
+    "responses.compact": ("openai.resources.responses:Responses.compact", NOT_REPLAYED),
+    "responses.input_tokens": ("openai.resources.responses.input_tokens:InputTokens.count", NOT_REPLAYED),
+    "conversations": ("openai.resources.conversations:Conversations.create", NOT_REPLAYED),
     "images.generate": ("openai.resources.images:Images.generate", NOT_REPLAYED),
     "images.edit": ("openai.resources.images:Images.edit", FORM),
     "speech": ("openai.resources.audio.speech:Speech.create", NOT_REPLAYED),
     "transcriptions": ("openai.resources.audio.transcriptions:Transcriptions.create", FORM),
     "translations": ("openai.resources.audio.translations:Translations.create", FORM),
-    "moderations": ("openai.resources.moderations:Moderations.create", NOT_INSTRUMENTED),
+    "moderations": ("openai.resources.moderations:Moderations.create", NOT_REPLAYED),
     "realtime": ("openai.resources.realtime.client_secrets:ClientSecrets.create", NOT_INSTRUMENTED),
     "assistants": ("openai.resources.beta.threads.runs:Runs.create", NOT_INSTRUMENTED),
-    "count_tokens": ("google.genai.models:Models.count_tokens", NOT_INSTRUMENTED),
-    "cached_contents": ("google.genai.caches:Caches.create", NOT_INSTRUMENTED),
+    "count_tokens": ("google.genai.models:Models.count_tokens", NOT_REPLAYED),
+    "cached_contents": ("google.genai.caches:Caches.create", NOT_REPLAYED),
 }
 """The kinds that are recorded and not replayed: the SDK method that would make such a call, and why not."""
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from aiobs.call import UNITS, Call, Usage
+from aiobs.call import UNITS, Call, Response, Usage
+from aiobs.instrumentation.fields import fields_of
 
 
 def request_record(call: Call, fields: tuple[str, ...], **read: Any) -> dict[str, Any]:
@@ -30,6 +31,19 @@ def usage_record(usage: Usage | None) -> dict[str, Any] | None:
     }
     native = usage.native if isinstance(usage.native, dict) else {}
     return {**native, **ours, **(units_record(usage) or {})}
+
+
+def native_usage(response: Response) -> Any:
+    """The provider's own usage object as it came; of one whose content is not wanted, the numbers in it."""
+    native = response.usage.native if response.usage is not None else None
+    return native if response.wants_content else _numbers(native)
+
+
+def _numbers(value: Any) -> Any:
+    fields = fields_of(value)
+    if not fields:
+        return value if isinstance(value, (int, float)) else None
+    return {key: _numbers(item) for key, item in fields.items()}
 
 
 def units_record(usage: Usage | None) -> dict[str, Any] | None:

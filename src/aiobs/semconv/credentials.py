@@ -20,6 +20,9 @@ NAMES = frozenset({
 _HEADERS = frozenset({"headers", "extraheaders"})
 """Fields all of whose values are replaced."""
 
+_CONNECTIONS = frozenset({"httpoptions"})
+"""What is about the connection: headers, proxies and what goes with them. None of it is told."""
+
 _SECRETS = frozenset({"domainsecrets"})
 """Lists of secrets that have a name and a value."""
 
@@ -27,8 +30,9 @@ _SAID = frozenset({"messages", "contents", "input", "prompt", "properties"})
 """What the program says to the model, and the names of a tool's parameters: their keys mean something else."""
 
 _STEMS = (
-    "apikey", "api_key", "api-key", "uthorization", "headers", "token", "secret", "passw", "cookie", "private", "://",
-)  # fmt: skip
+    *("apikey", "api_key", "api-key", "uthorization", "headers", "token", "secret", "passw", "cookie", "private"),
+    *("http_options", "httpoptions", "://"),
+)
 """Without one of these (in lower case) there is none of the names above, and no URL with a password."""
 
 
@@ -69,6 +73,8 @@ def _may_name_a_credential(text: str) -> bool:
 
 def _redacted(key: str, value: Any) -> Any:
     name = _plain_name(key)
+    if name in _CONNECTIONS:
+        return REDACTED
     if isinstance(value, str):
         if names_a_credential(key):
             return REDACTED

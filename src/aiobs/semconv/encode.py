@@ -168,7 +168,7 @@ def _write_request(call: Call, attributes: Attributes) -> None:
         if value is not None:
             attributes[key] = value
     for name, given in call.request.config.items():
-        if (value := _plain(given)) is not None:
+        if (value := _plain(given, is_number=name in _NUMBERS)) is not None:
             attributes[f"{names.REQUEST_CONFIG}.{name}"] = value
     if call.request.stream and call.operation != _UNSTREAMED:
         attributes[names.REQUEST_STREAM] = True
@@ -180,13 +180,25 @@ _UNSTREAMED = "fetch_response"
 """The conventions know no streams of a stored response, though it can be read as one."""
 
 
-def _plain(value: Any) -> AttributeValue | None:
+_NUMBERS = frozenset(
+    (
+        *("best_of", "compression_quality", "confidence_threshold", "duration_seconds", "echo", "enhance_input_image"),
+        *("enhance_prompt", "fps", "frame_count", "frame_duration_ms", "generate_audio", "guidance_scale"),
+        *("image_preservation_factor", "include_rai_reason", "limit", "logprobs", "mask_dilation", "max_predictions"),
+        *("number_of_images", "number_of_videos", "output_compression", "output_compression_quality"),
+        *("partial_images", "rewrite_query", "speed", "add_watermark", "base_steps", "binary_color_threshold"),
+    )
+)
+"""Parameters of ``Request.config`` that are numbers or truth values: a text in their place may be anybody's."""
+
+
+def _plain(value: Any, *, is_number: bool) -> AttributeValue | None:
     """A number, a truth value or words, as they are."""
     if isinstance(value, bool):
         return value
-    if isinstance(value, (list, tuple)):
-        return _strings(value)
-    return _string(value) if isinstance(value, str) else _int(value) if isinstance(value, int) else _double(value)
+    if isinstance(value, (str, list, tuple)):
+        return None if is_number else _strings(value) if not isinstance(value, str) else _string(value)
+    return _int(value) if isinstance(value, int) else _double(value)
 
 
 def _write_response(call: Call, attributes: Attributes) -> None:

@@ -13,6 +13,7 @@ from aiobs.errors import answered_error
 from aiobs.instrumentation.fields import counts, fields_of, get, items, texts, unread
 from aiobs.instrumentation.openai.media import audio_part
 from aiobs.instrumentation.openai.requests import as_sent
+from aiobs.instrumentation.records import native_usage
 
 if TYPE_CHECKING:
     from openai.types import CompletionUsage
@@ -259,7 +260,7 @@ def session_response(call: Call) -> dict[str, Any] | None:
         "id": response.id,
         "model": response.model,
         "text": first.said("text") if choices else _plain(response),
-        "usage": response.usage.native if response.usage else None,
+        "usage": native_usage(response),
         "finish_reason": response.finish_reasons[0] if response.finish_reasons else None,
         "finish_reasons": response.finish_reasons,
     }
