@@ -54,7 +54,9 @@ def _side(
 
 def traced(provider: Provider) -> set[str]:
     """Every name that ``aiobs.api.name`` can have."""
-    return {what.api for what in (*provider.operations, *provider.helpers)}
+    return {what.api for what in (*provider.operations, *provider.helpers, *provider.sockets)} | (
+        {"batches.results"} if provider.results else set()
+    )
 
 
 def _cell(row: peers.Row, provider: Provider) -> str:
@@ -67,6 +69,8 @@ def _wrapped(provider: Provider) -> list[tuple[str, ...]]:
     found: dict[tuple[str, str], list[Method]] = {}
     for what in (*provider.operations, *provider.helpers):
         found.setdefault((what.api, what.name), []).extend(what.methods)
+    for socket in provider.sockets:
+        found[socket.api, socket.session.name] = [*socket.methods]
     return [
         (f"`{api}`", operation, ", ".join(dict.fromkeys(f"`{method.qualname}`" for method in methods)))
         for (api, operation), methods in sorted(found.items())

@@ -7,6 +7,7 @@ generative AI would say of it; HTTP instrumentations show such calls.
 from __future__ import annotations
 
 _MANAGEMENT = "manages what is stored at the provider; no model runs"
+_NOT_YET = "not recorded yet"
 _DEPRECATED = "deprecated by the provider, or shut down"
 
 OPENAI_UNTRACED = (
@@ -29,6 +30,10 @@ OPENAI_UNTRACED = (
     ("beta.agents.sessions.traces.*", _MANAGEMENT),
     ("beta.agents.sessions.turns.*", _MANAGEMENT),
     ("beta.agents.sessions.update", _MANAGEMENT),
+    ("beta.agents.sessions.create", _NOT_YET),
+    ("beta.agents.sessions.retrieve", _NOT_YET),
+    ("beta.agents.sessions.stream", _NOT_YET),
+    ("beta.agents.sessions.events.*", _NOT_YET),
     ("beta.assistants.*", _DEPRECATED),
     ("beta.chatkit.*", _MANAGEMENT),
     ("beta.realtime.sessions.*", "makes a token for another program's connection"),
@@ -44,6 +49,9 @@ OPENAI_UNTRACED = (
     ("evals.*", "runs at the provider, over stored data, with reports of its own"),
     ("files.*", "moves files; results of batches that are read through it are traced as `batches.results`"),
     ("fine_tuning.*", "trains; no inference"),
+    ("live.forks.*", _NOT_YET),
+    ("live.sideband.*", _NOT_YET),
+    ("realtime.translations.connect", _NOT_YET),
     ("live.create", "makes a token for another program's connection"),
     ("live.sessions.*", "signals of telephone calls"),
     ("models.*", _MANAGEMENT),
@@ -76,6 +84,7 @@ GOOGLE_UNTRACED = (
     ("caches.update", _MANAGEMENT),
     ("chats.create", "makes an object; no request"),
     ("credentials.*", _MANAGEMENT),
+    ("decisions.*", _NOT_YET),
     ("environments.*", _MANAGEMENT),
     ("file_search_stores.*", _MANAGEMENT),
     ("files.*", "moves files"),

@@ -45,7 +45,7 @@ def arguments(name: str, method: Callable[..., Any]) -> dict[str, Any]:
             parameter.POSITIONAL_OR_KEYWORD,
             parameter.KEYWORD_ONLY,
         )
-        if required and parameter.name not in given:
+        if required and parameter.name not in ("self", *given):
             given[parameter.name] = VALUES[parameter.name]
         elif parameter.name in OPTIONAL.get(name, ()):
             given.setdefault(parameter.name, VALUES[parameter.name])

@@ -100,7 +100,7 @@ def _prompt_in_superseded_metric(patch: pytest.MonkeyPatch) -> None:
 
 
 def _anything_for_a_number(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(responses, "count", lambda value: value)
+    patch.setattr(responses, "counts", lambda *values: values)
 
 
 def _any_parameter(patch: pytest.MonkeyPatch) -> None:

@@ -181,13 +181,37 @@ _UNSTREAMED = "fetch_response"
 
 
 _NUMBERS = frozenset(
-    (
-        *("best_of", "compression_quality", "confidence_threshold", "duration_seconds", "echo", "enhance_input_image"),
-        *("enhance_prompt", "fps", "frame_count", "frame_duration_ms", "generate_audio", "guidance_scale"),
-        *("image_preservation_factor", "include_rai_reason", "limit", "logprobs", "mask_dilation", "max_predictions"),
-        *("number_of_images", "number_of_videos", "output_compression", "output_compression_quality"),
-        *("partial_images", "rewrite_query", "speed", "add_watermark", "base_steps", "binary_color_threshold"),
-    )
+    [
+        "add_watermark",
+        "base_steps",
+        "best_of",
+        "binary_color_threshold",
+        "compression_quality",
+        "confidence_threshold",
+        "duration_seconds",
+        "echo",
+        "enhance_input_image",
+        "enhance_prompt",
+        "fps",
+        "frame_count",
+        "frame_duration_ms",
+        "generate_audio",
+        "guidance_scale",
+        "image_preservation_factor",
+        "include_rai_reason",
+        "include_safety_attributes",
+        "limit",
+        "logprobs",
+        "mask_dilation",
+        "max_predictions",
+        "number_of_images",
+        "number_of_videos",
+        "output_compression",
+        "output_compression_quality",
+        "partial_images",
+        "rewrite_query",
+        "speed",
+    ]
 )
 """Parameters of ``Request.config`` that are numbers or truth values: a text in their place may be anybody's."""
 

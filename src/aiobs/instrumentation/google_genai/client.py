@@ -7,7 +7,7 @@ that it was a client as OpenAI's SDK has one, below the resource.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from functools import cache, lru_cache
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from aiobs.call import Server
 from aiobs.capture.provider import Shape
 from aiobs.errors import header_secrets, query_secrets
+from aiobs.instrumentation.fields import items
 from aiobs.instrumentation.google_genai.fields import field
 
 _PORTS = {"https": 443, "http": 80}
@@ -63,7 +64,15 @@ def secrets_of(client: Any, kwargs: Mapping[str, Any]) -> tuple[str, ...]:
         *(key for key in given if isinstance(key, str) and key),
         *header_secrets(field(options, "headers")),
         *header_secrets(field(field(kwargs.get("config"), "http_options"), "headers")),
+        *_secrets_of_tools(field(kwargs.get("config"), "tools")),
     )
+
+
+def _secrets_of_tools(tools: Any) -> Iterator[str]:
+    """The headers for MCP servers, which the SDK quotes where an API does not know them."""
+    for tool in items(tools):
+        for server in items(field(tool, "mcp_servers")):
+            yield from header_secrets(field(field(server, "streamable_http_transport"), "headers"))
 
 
 def _secrets_of_interactions(client: Any) -> tuple[str, ...]:
