@@ -108,6 +108,8 @@ def _google(family: str, http_options: dict[str, Any]) -> Any:
     from google import genai
     from google.oauth2.credentials import Credentials
 
+    if "retry_options" in genai.types.HttpOptions.model_fields:
+        http_options = {**http_options, "retry_options": {"attempts": 1}}  # interactions would try again by themselves
     if family == "gemini":
         return genai.Client(vertexai=False, api_key="recorded", http_options=http_options)
     credentials = Credentials("recorded")  # type: ignore[no-untyped-call]  # google-auth has no types for it

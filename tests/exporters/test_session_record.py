@@ -145,7 +145,7 @@ def test_credentials_are_never_written() -> None:
         "messages": request["messages"],
         "api_key": "[REDACTED]",
         "config": {
-            "http_options": {"headers": {"x-goog-api-key": "[REDACTED]"}, "api_version": "v1"},
+            "http_options": "[REDACTED]",
             "max_tokens": 5,
         },
         "other": {

@@ -186,7 +186,6 @@ _NUMBERS = frozenset(
         "base_steps",
         "best_of",
         "binary_color_threshold",
-        "compression_quality",
         "confidence_threshold",
         "duration_seconds",
         "echo",
