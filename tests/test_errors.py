@@ -22,8 +22,6 @@ from aiobs.errors import CODES, answered_error, public_name, scrub, summarize
 from aiobs.testing import Simulator
 from tests.versions import chat_with_parse
 
-HTTP: Any = import_module("httpx2" if find_spec("httpx2") else "httpx")
-
 ASK: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
 
 
