@@ -12,6 +12,7 @@ from aiobs._version import __version__
 
 if TYPE_CHECKING:
     from aiobs.ambient.propagation import copy_context
+    from aiobs.ambient.scope import context
     from aiobs.capture.observing import observe, span
     from aiobs.errors import AiobsError
     from aiobs.facade import observer
@@ -23,6 +24,7 @@ __all__ = [
     "Instrumentor",
     "__version__",
     "configure",
+    "context",
     "copy_context",
     "flush",
     "observe",
@@ -35,6 +37,7 @@ _HOMES = {
     "AiobsError": "aiobs.errors",
     "Instrumentor": "aiobs.instrumentation",
     "configure": "aiobs.runtime",
+    "context": "aiobs.ambient.scope",
     "copy_context": "aiobs.ambient.propagation",
     "flush": "aiobs.runtime",
     "observe": "aiobs.capture.observing",

@@ -337,6 +337,7 @@ class Call:
     ``incomplete``: a stream that was not read to its end; ``cancelled``: a task cancelled, or KeyboardInterrupt.
     ``attempts`` and ``status_code`` (HTTP) are what the SDK's seams reported, 0 and None where it has none.
     ``request_id``: the provider's id of the HTTP request, from the answer, the error or the header, whichever tells it.
+    ``context``: what the program and its orchestrator said of the work at hand, as span attributes.
     ``captures_embeddings``: the session file gets the vectors, not only their number and size.
     ``session_request`` and ``session_response`` are the operation's own shapes for the session file.
     ``polls``: how often a job has been asked after so far; ``job_duration_ns``: from the end of the call that submitted
@@ -361,6 +362,7 @@ class Call:
     attempts: int = 0
     status_code: int | None = None
     request_id: str | None = None
+    context: dict[str, Any] | None = None
     captures_embeddings: bool = False
     attributes: dict[str, Any] = field(default_factory=dict)
     session_request: Callable[[Call], dict[str, Any]] | None = None
@@ -388,6 +390,7 @@ class FunctionCall:
     """One call of an ``@observe``d function, handed to the session file beside its span.
 
     ``args``, ``kwargs`` and ``result`` are already reduced to JSON-safe values; None means "not captured".
+    ``context`` is as that of a ``Call``.
     """
 
     name: str
@@ -400,6 +403,7 @@ class FunctionCall:
     callsite: Callsite | None = None
     started_ns: int = 0
     duration_ns: int = 0
+    context: dict[str, Any] | None = None
     enh_prompt: bool = False
     enh_prompt_id: str | None = None
     auto_enhance_after: int | None = None

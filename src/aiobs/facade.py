@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from types import TracebackType
 from typing import Any
 
 from aiobs import runtime
+from aiobs.ambient.current import current_session, leave_session, open_sessions, refresh_baggage
 from aiobs.ambient.labels import (
     RESERVED_PREFIX,
     check_label,
@@ -15,7 +16,7 @@ from aiobs.ambient.labels import (
     check_total,
     session_labels,
 )
-from aiobs.ambient.session import Session, current_session, leave_session, open_sessions
+from aiobs.ambient.session import Session
 from aiobs.errors import InvalidLabel, NoActiveSession
 from aiobs.instrumentation import Instrumentor
 from aiobs.settings import CaptureContent, resolve
@@ -58,19 +59,14 @@ class Observer:
             leave_session(session)
             runtime.record_session(session)
 
-    @contextmanager
     def session(
         self, session_name: str | None = None, labels: Mapping[str, str] | None = None, **options: Any
-    ) -> Iterator[str]:
-        """``with observer.session("name") as session_id``: a session that ends with the block."""
-        session_id = self.observe(session_name, labels=labels, **options)
-        try:
-            yield session_id
-        finally:
-            for session in open_sessions():
-                if session.id == session_id:
-                    leave_session(session)
-                    runtime.record_session(session)
+    ) -> SessionBlock:
+        """``with observer.session("name") as session_id``, or ``async with``: a session that ends with the block.
+
+        It takes what ``observe`` takes, and opens the session when the block is entered.
+        """
+        return SessionBlock(lambda: self.observe(session_name, labels=labels, **options))
 
     def flush(
         self, path: str | None = None, include_trace_tree: bool = True, *, persist: bool = True, end: bool = False
@@ -121,8 +117,36 @@ class Observer:
     @staticmethod
     def _replace(session: Session, labels: Mapping[str, str]) -> None:
         check_total(len(labels))
+        before = session.attributes
         session.set_labels(labels)
+        refresh_baggage(session, before)
         runtime.record_session(session)
+
+
+class SessionBlock:
+    """One use of ``with observer.session(...)``."""
+
+    def __init__(self, begin: Callable[[], str]) -> None:
+        self._begin = begin
+        self._session_id: str | None = None
+
+    def __enter__(self) -> str:
+        self._session_id = self._begin()
+        return self._session_id
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        for session in open_sessions():
+            if session.id == self._session_id:
+                leave_session(session)
+                runtime.record_session(session)
+
+    async def __aenter__(self) -> str:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, tb)
 
 
 observer = Observer()

@@ -30,9 +30,10 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 
 from aiobs._version import __version__
+from aiobs.ambient.current import enter_session, open_sessions
 from aiobs.ambient.labels import session_labels, system_labels
 from aiobs.ambient.otel import LabelsResourceDetector, OwnIds, StampingProcessor
-from aiobs.ambient.session import Session, enter_session, open_sessions, process_meta
+from aiobs.ambient.session import Session, process_meta
 from aiobs.call import Record
 from aiobs.capture import deferred, telemetry
 from aiobs.errors import AiobsError

@@ -126,6 +126,8 @@ OPTIONS: tuple[Option, ...] = (
     Option("", "AIOBS_ATEXIT", True, "Write the session file at exit when a session is still open.", as_switch),
     Option("", "AIOBS_EXIT_TIMEOUT", 2.0, "Seconds that the exit of the process may wait for exporters.", as_seconds),
     Option("", "AIOBS_LABEL_<KEY>", None, "A session label from the environment; an explicit label wins.", _as_text),
+    Option("", "AIOBS_BAGGAGE_LABELS", None, "Labels that are sent on to called services as W3C baggage (it goes to "
+           "every host that an instrumented HTTP client calls); unset: none.", as_names),
     Option("", "AIOBS_HOSTNAME", None, "The label aiobs_hostname instead of the machine's; `off` leaves it out.",
            _as_text),
     Option("labels_strict", "AIOBS_LABELS_STRICT", True, "An invalid label raises; 0: it is dropped with a warning.",

@@ -7,6 +7,7 @@ import json
 import os
 import threading
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -305,3 +306,24 @@ def test_sampling_does_not_thin_the_file(monkeypatch, simulator: Simulator, samp
     assert (len(found["events"]), len(found["function_events"])) == (1, 2)
     assert [child["name"] for child in found["trace_tree"][0]["children"]] == ["work"]
     assert found["events"][0]["response"]["text"]
+
+
+def test_session_blocks(simulator: Simulator) -> None:
+    """S1-02: with and async with; a session ends with its block, also when that raises."""
+
+    async def run() -> str:
+        async with observer.session("asynchronous", labels={"team": "ml"}) as session_id:
+            await asyncio.sleep(0)
+            work()
+        return session_id
+
+    first = asyncio.run(run())
+    block = observer.session("raising")
+    with suppress(KeyError), block as second:
+        work()
+        raise KeyError
+    work()
+    found = export()
+    assert [session["id"] for session in found["sessions"]] == [first, second]
+    assert all(session["ended_at"] for session in found["sessions"])
+    assert [event["session_id"] for event in found["function_events"]] == [first, second]

@@ -10,16 +10,15 @@ from opentelemetry.sdk.resources import Resource, ResourceDetector
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 
+from aiobs.ambient.current import current_ambient, stamp
 from aiobs.ambient.labels import environment_labels, system_labels
-from aiobs.ambient.session import current_session, keep_with_span
 from aiobs.guard import guarded
-from aiobs.semconv.attributes import put_attributes
 
 
 class StampingProcessor(SpanProcessor):
-    """Stamps session and labels on every span of a provider when it starts.
+    """Stamps session, labels and context on every span of a provider when it starts.
 
-    An application's own ``session.id`` on the span wins; ``aiobs.session.id`` is always the observer's. A processor
+    What the application gave the span itself wins; ``aiobs.session.id`` is always the observer's. A processor
     that raises would keep a span of the program's own from starting, so it runs under the guard.
     """
 
@@ -27,15 +26,9 @@ class StampingProcessor(SpanProcessor):
         """Find the session (context, parent span, process) and write its attributes on the span."""
         guarded(self._stamp, span, parent_context)
 
-    def _stamp(self, span: Span, parent_context: Context | None) -> None:
-        session = current_session(parent_context)
-        if session is None:
-            return
-        attributes = session.attributes
-        if span.attributes and "session.id" in span.attributes:
-            attributes = {key: value for key, value in attributes.items() if key != "session.id"}
-        put_attributes(span, attributes)
-        keep_with_span(span, session)
+    @staticmethod
+    def _stamp(span: Span, parent_context: Context | None) -> None:
+        stamp(span, current_ambient(parent_context))
 
     def on_end(self, span: ReadableSpan) -> None:
         """Nothing: everything was stamped at the start."""

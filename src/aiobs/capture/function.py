@@ -14,7 +14,8 @@ from opentelemetry import trace
 from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
-from aiobs.ambient.session import Session, current_session
+from aiobs.ambient.current import Ambient, ambient_of
+from aiobs.ambient.session import Session
 from aiobs.call import Callsite, FunctionCall
 from aiobs.capture import deferred
 from aiobs.capture import telemetry as pipeline
@@ -207,13 +208,16 @@ def start(target: Target, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Func
     enh_prompt_id = str(uuid.uuid4()) if target.enh_prompt else None
     started_ns = wall_ns()
     span = guarded(_start_span, telemetry, target, context, started_ns, enh_prompt_id) or pipeline.stand_in(context)
-    session = typed(Session, current_session, context) if telemetry.sink is not None else None
+    ambient = typed(Ambient, ambient_of, span, context)
+    session = ambient.session if ambient is not None and telemetry.sink is not None else None
     is_recorded = records(span)
     if not is_recorded and session is None:
         return None
     recording = FunctionRecording(telemetry, target, span, is_recorded, session, context, started_ns)
     if session is not None or telemetry.content_on_spans:
         recording.call = guarded(_record, target, args, kwargs, telemetry, started_ns, enh_prompt_id)
+        if recording.call is not None and ambient is not None:
+            recording.call.context = ambient.context
     return recording
 
 

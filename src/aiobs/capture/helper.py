@@ -16,7 +16,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
-from aiobs.ambient.session import Session, current_session
+from aiobs.ambient.current import Ambient, ambient_of
 from aiobs.call import Call, Callsite, Failure, Request, Response, Server, total_usage
 from aiobs.capture import deferred
 from aiobs.capture import telemetry as pipeline
@@ -75,10 +75,10 @@ class HelperRecording:
     """One call of a helper; ``finish``, ``fail`` or ``close`` ends it, once."""
 
     __slots__ = (
+        "_ambient",
         "_calls",
         "_context",
         "_given",
-        "_session",
         "_span",
         "_started",
         "_started_ns",
@@ -116,7 +116,7 @@ class HelperRecording:
         self.streams: list[weakref.ref[Abandonable]] = []
         self._span: Span | None = None
         self._context: Context | None = None
-        self._session: Session | None = None
+        self._ambient: Ambient | None = None
         self._calls: list[Call] = []
         self._started_ns = wall_ns()
         self._started = monotonic_ns()
@@ -147,8 +147,7 @@ class HelperRecording:
 
     def _start_span(self, context: Context) -> None:
         self._span = guarded(self._new_span, context) or pipeline.stand_in(context)
-        if self.telemetry.sink is not None:
-            self._session = typed(Session, current_session, self.parent)
+        self._ambient = typed(Ambient, ambient_of, self._span, self.parent)
 
     def _new_span(self, context: Context) -> Span:
         name = span_name(self.helper.name, self.model)
@@ -162,7 +161,7 @@ class HelperRecording:
 
     def take(self, call: Call) -> bool:
         """Keep a request that ended for the one event of the session file; False if it has to be its own."""
-        if self._session is None or self.has_ended:
+        if self._ambient is None or self._ambient.session is None or self.has_ended:
             return False
         self._calls.append(call)
         return True
@@ -232,6 +231,7 @@ class HelperRecording:
             duration_ns=duration,
             incomplete=incomplete,
             cancelled=cancelled,
+            context=self._ambient.context if self._ambient is not None else None,
         )
         try:
             if records(self._span):
@@ -239,7 +239,8 @@ class HelperRecording:
         finally:
             event = guarded(merged, call, self._calls) or call
             end_ns = self._started_ns + duration
-            end_span(self._span, end_ns, self.parent, self.telemetry.sink, self._session, event)
+            session = self._ambient.session if self._ambient is not None else None
+            end_span(self._span, end_ns, self.parent, self.telemetry.sink, session, event)
 
     def _write(self, span: Span, call: Call) -> None:
         if call.failure is not None:

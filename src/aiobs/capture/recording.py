@@ -16,7 +16,8 @@ from opentelemetry._logs import Logger, SeverityNumber
 from opentelemetry.context import Context, create_key, get_current
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
-from aiobs.ambient.session import Session, current_session
+from aiobs.ambient.current import Ambient, ambient_of
+from aiobs.ambient.session import Session
 from aiobs.call import Call, Callsite, Choice, Failure, Prompt, Request, Response, Server, Told
 from aiobs.capture import deferred, jobs
 from aiobs.capture import telemetry as pipeline
@@ -72,7 +73,8 @@ def start(
     named_after = model if operation.named_after is None else guarded(_named_after, operation.named_after, kwargs)
     span = guarded(_start_span, telemetry, operation.name, server, model, named_after, context, started_ns)
     span = span or pipeline.stand_in(context)
-    session = typed(Session, current_session, context) if telemetry.sink is not None else None
+    ambient = typed(Ambient, ambient_of, span, context)
+    session = ambient.session if ambient is not None and telemetry.sink is not None else None
     is_recorded = records(span)
     if not (is_recorded or session or telemetry.hooks or telemetry.instruments):
         return None
@@ -85,6 +87,7 @@ def start(
             request=typed(Request, operation.read_request, kwargs) or Request(model=model),
             callsite=callsite,
             started_ns=started_ns,
+            context=ambient.context if ambient is not None else None,
             captures_embeddings=telemetry.capture_embeddings,
             session_request=operation.session_request,
             session_response=operation.session_response,

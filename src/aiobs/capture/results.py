@@ -16,7 +16,7 @@ from typing import Any
 from opentelemetry.context import get_current
 from opentelemetry.trace import Span, SpanKind
 
-from aiobs.ambient.session import current_session
+from aiobs.ambient.current import Ambient, ambient_of
 from aiobs.call import Call, Callsite, Job, Request, Response, Result, Server
 from aiobs.capture import jobs
 from aiobs.capture import telemetry as pipeline
@@ -176,7 +176,8 @@ class _Teller:
         span = guarded(self._start_span, telemetry, operation.name, result.model, started_ns) or pipeline.stand_in(
             context
         )
-        session = guarded(current_session, context) if telemetry.sink is not None else None
+        ambient = typed(Ambient, ambient_of, span, context)
+        session = ambient.session if ambient is not None and telemetry.sink is not None else None
         is_recorded = records(span)
         if not (is_recorded or session or telemetry.hooks or telemetry.instruments):
             return None
@@ -188,6 +189,7 @@ class _Teller:
             request=Request(model=result.model),
             callsite=self._site,
             started_ns=started_ns,
+            context=ambient.context if ambient is not None else None,
             captures_embeddings=telemetry.capture_embeddings,
             session_request=operation.session_request,
             session_response=operation.session_response,

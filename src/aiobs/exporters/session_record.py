@@ -69,6 +69,7 @@ def call_event(call: Call, who: Identity) -> dict[str, Any]:
         **_times(call.started_ns, call.duration_ns),
         "callsite": callsite_record(call.callsite),
         **who._asdict(),
+        **_context(call.context),
         "evaluations": [],
     }
 
@@ -95,8 +96,14 @@ def function_event(call: FunctionCall, who: Identity) -> dict[str, Any]:
         "enh_prompt": call.enh_prompt,
         "enh_prompt_id": call.enh_prompt_id,
         "auto_enhance_after": call.auto_enhance_after,
+        **_context(call.context),
         "evaluations": [],
     }
+
+
+def _context(context: dict[str, Any] | None) -> dict[str, Any]:
+    """The run that the call was part of, its user, its tags; nothing if there is nothing to say."""
+    return {"context": context} if context else {}
 
 
 def _any_request(call: Call) -> dict[str, Any]:
@@ -206,6 +213,7 @@ def _function_call(span: ReadableSpan, attributes: Mapping[str, Any]) -> Functio
         callsite=_span_callsite(attributes),
         started_ns=started,
         duration_ns=(span.end_time or started) - started,
+        context=_span_context(attributes),
         enh_prompt=bool(attributes.get(names.ENH_PROMPT)),
         enh_prompt_id=attributes.get(names.ENH_PROMPT_ID) if attributes.get(names.ENH_PROMPT) else None,
         auto_enhance_after=attributes.get(names.ENH_PROMPT_AFTER),
@@ -226,6 +234,7 @@ def _model_event(span: ReadableSpan, attributes: Mapping[str, Any], operation: s
         **_times(started, (span.end_time or started) - started),
         "callsite": callsite_record(_span_callsite(attributes)),
         **who._asdict(),
+        **_context(_span_context(attributes)),
         "evaluations": [],
     }
 
@@ -281,6 +290,10 @@ def _span_error(span: ReadableSpan, attributes: Mapping[str, Any]) -> str | None
     if kind is None and span.status.status_code is not StatusCode.ERROR:
         return None
     return scrub(f"{kind or 'Error'}: {span.status.description or ''}")
+
+
+def _span_context(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in attributes.items() if key.startswith(names.CONTEXT)}
 
 
 def _span_callsite(attributes: Mapping[str, Any]) -> Callsite | None:
