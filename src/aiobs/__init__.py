@@ -13,6 +13,7 @@ from aiobs._version import __version__
 if TYPE_CHECKING:
     from aiobs.ambient.propagation import copy_context
     from aiobs.ambient.scope import context
+    from aiobs.capture.manual import record_llm_call
     from aiobs.capture.observing import observe, span
     from aiobs.errors import AiobsError
     from aiobs.facade import observer
@@ -29,12 +30,14 @@ __all__ = [
     "flush",
     "observe",
     "observer",
+    "record_llm_call",
     "shutdown",
     "span",
 ]
 
 _HOMES = {
     "AiobsError": "aiobs.errors",
+    "BaseProvider": "aiobs.instrumentation.custom",
     "Instrumentor": "aiobs.instrumentation",
     "configure": "aiobs.runtime",
     "context": "aiobs.ambient.scope",
@@ -42,6 +45,7 @@ _HOMES = {
     "flush": "aiobs.runtime",
     "observe": "aiobs.capture.observing",
     "observer": "aiobs.facade",
+    "record_llm_call": "aiobs.capture.manual",
     "shutdown": "aiobs.runtime",
     "span": "aiobs.capture.observing",
 }

@@ -18,7 +18,7 @@ from aiobs.ambient.labels import (
 )
 from aiobs.ambient.session import Session
 from aiobs.errors import InvalidLabel, NoActiveSession
-from aiobs.instrumentation import Instrumentor
+from aiobs.instrumentation import Instrumentor, custom
 from aiobs.settings import CaptureContent, resolve
 
 _log = logging.getLogger("aiobs")
@@ -106,12 +106,21 @@ class Observer:
         """A copy of all labels of the active session, the system's included."""
         return dict(_active().labels)
 
+    def register_provider(self, provider: custom.BaseProvider) -> None:
+        """Listen to an SDK of your own too, from the next ``observe()`` on; ``reset()`` ends that.
+
+        ``provider`` has ``is_available()`` and ``install(collector)``, which begins to call
+        ``collector.record(provider, api, request=..., response=..., usage=...)`` and gives a function that ends it.
+        """
+        custom.register_provider(provider)
+
     def reset(self) -> None:
         """End every session without writing it, restore the SDKs, close what aiobs opened."""
         for session in reversed(open_sessions()):
             leave_session(session)
         runtime.write_session_file(None, include_trace_tree=False, persist=False)
         Instrumentor().uninstrument()
+        custom.uninstall_registered()
         runtime.shutdown()
 
     @staticmethod

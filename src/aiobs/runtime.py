@@ -40,7 +40,7 @@ from aiobs.errors import AiobsError
 from aiobs.exporters.registry import exporter
 from aiobs.exporters.session_file import SessionFile, import_for_exit
 from aiobs.guard import guarded
-from aiobs.instrumentation import Instrumentor
+from aiobs.instrumentation import Instrumentor, custom
 from aiobs.settings import CaptureContent, resolve
 
 FLUSH_TIMEOUT = 30.0
@@ -237,6 +237,7 @@ def open_session(name: str | None, labels: dict[str, str], meta: dict[str, Any])
     if not is_disabled():
         telemetry.update(sink=_runtime.handoff)
         Instrumentor().instrument()
+        custom.install_registered()
     enter_session(session)
     record_session(session)
     return session

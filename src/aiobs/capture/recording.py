@@ -48,8 +48,12 @@ def start(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     callsite: Callsite | None,
+    started_ns: int | None = None,
 ) -> Recording | None:
-    """Begin to record a call, or None when nothing would be recorded or somebody already records this call."""
+    """Begin to record a call, or None when nothing would be recorded or somebody already records this call.
+
+    ``started_ns``: epoch nanoseconds of a start that is past.
+    """
     deferred.drain_if_any()
     if args:
         kwargs = guarded(operation.named, args, kwargs) or kwargs
@@ -69,7 +73,7 @@ def start(
     telemetry = pipeline.current()
     server = typed(Server, provider.server_of, client) or Server(provider.name, None, None)
     model = guarded(_model, provider, kwargs)
-    started_ns = wall_ns()
+    started_ns = wall_ns() if started_ns is None else started_ns
     named_after = model if operation.named_after is None else guarded(_named_after, operation.named_after, kwargs)
     span = guarded(_start_span, telemetry, operation.name, server, model, named_after, context, started_ns)
     span = span or pipeline.stand_in(context)
@@ -215,9 +219,13 @@ class Recording:
 
     # What the drivers and taps report. Each claims the end first; who comes second does nothing.
 
-    def finish(self, result: Any) -> None:
-        """The call returned a whole answer."""
-        if self._claim(monotonic_ns()):
+    def after(self, duration_ns: int) -> int:
+        """The instant, of the monotonic clock, that long after the start."""
+        return self._started + duration_ns
+
+    def finish(self, result: Any, at: int | None = None) -> None:
+        """The call returned a whole answer, now or ``at`` (of the monotonic clock)."""
+        if self._claim(monotonic_ns() if at is None else at):
             self._conclude(self._read, result)
 
     def finish_unread(self, response: Response | None = None, at: int | None = None) -> None:
@@ -237,9 +245,9 @@ class Recording:
             self.call.incomplete = True
             self._conclude(self._settle_stream, response)
 
-    def fail(self, error: BaseException, response: Response | None = None) -> None:
+    def fail(self, error: BaseException, response: Response | None = None, at: int | None = None) -> None:
         """The call raised. A cancellation or KeyboardInterrupt is not an error: the program wanted it."""
-        if self._claim(monotonic_ns()):
+        if self._claim(monotonic_ns() if at is None else at):
             self._conclude(self._take_failure, error, response)
 
     def _conclude(self, step: Callable[..., None] | None = None, *args: Any) -> None:
