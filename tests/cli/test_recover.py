@@ -73,3 +73,15 @@ def test_a_file_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatch) 
         code, output = recovered("out.json")
     assert (code, "No space left on device" in output) == (1, True)
     assert recovered("out.json")[0] == 0
+
+
+def test_a_journal_of_a_newer_release_is_left_alone() -> None:
+    """It is named, with what to do, and what this release knows is recovered all the same."""
+    leave_a_journal("out.json")
+    newer = Path("out.json.journal") / "s-1-1.jsonl"
+    newer.write_text('{"aiobs_journal": 2, "pid": 1}\n{"event": {}}\n')
+    code, said = recovered("out.json")
+    assert code == 1
+    assert "Recovered 1 event" in said
+    assert "s-1-1.jsonl was written by a newer aiobs; update aiobs" in said
+    assert newer.exists()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from aiobs.exporters.session_file import RecoverResult, left_behind
+from aiobs.exporters.journal import newer_segments
+from aiobs.exporters.session_file import RecoverResult, journal_directory, left_behind
 from aiobs.exporters.session_file import recover as fold_left_over
 
 
@@ -17,9 +19,15 @@ def recover(
     ] = None,
 ) -> None:
     """Add what killed processes left in the journal beside a session file to that file."""
-    found = [result for file in left_behind(path) if (result := _folded(file)).path is not None]
+    files = left_behind(path)
+    found = [result for file in files if (result := _folded(file)).path is not None]
     for result in found:
         _tell(result)
+    newer = [segment for file in files for segment in newer_segments(journal_directory(Path(file)))]
+    for segment in newer:
+        typer.echo(f"Left alone: {segment} was written by a newer aiobs; update aiobs and run this again.", err=True)
+    if newer:
+        raise typer.Exit(1)
     if not found:
         typer.echo("Nothing to recover: no dead process left a journal beside this file.")
 

@@ -221,13 +221,24 @@ def segments(directory: Path) -> list[Path]:
     return sorted(found, key=lambda path: (path.stem.rpartition("-")[2].zfill(20), path.name))
 
 
+def newer_segments(directory: Path) -> list[Path]:
+    """Segments that a later release of aiobs has written, in a form that this one does not know."""
+    versions = {path: _version(path) for path in directory.glob("*.jsonl")}
+    return sorted(path for path, version in versions.items() if version is not None and version > VERSION)
+
+
 def _is_segment(path: Path) -> bool:
+    return _version(path) == VERSION
+
+
+def _version(path: Path) -> int | None:
     try:
         with path.open("rb") as file:
             header = parsed(file.readline(1024))
     except OSError:  # removed by its owner since it was listed; a directory
-        return False
-    return isinstance(header, dict) and header.get("aiobs_journal") == VERSION
+        return None
+    version = header.get("aiobs_journal") if isinstance(header, dict) else None
+    return version if type(version) is int else None
 
 
 def is_written(path: Path) -> bool:
