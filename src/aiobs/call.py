@@ -338,7 +338,7 @@ class Call:
     ``attempts`` and ``status_code`` (HTTP) are what the SDK's seams reported, 0 and None where it has none.
     ``request_id``: the provider's id of the HTTP request, from the answer, the error or the header, whichever tells it.
     ``context``: what the program and its orchestrator said of the work at hand, as span attributes.
-    ``captures_embeddings``: the session file gets the vectors, not only their number and size.
+    ``captures_embeddings``: the session file gets the vectors (``full``), their number and size (``shape``) or neither.
     ``session_request`` and ``session_response`` are the operation's own shapes for the session file.
     ``polls``: how often a job has been asked after so far; ``job_duration_ns``: from the end of the call that submitted
     it to this one, which found it done. ``is_past``: a request of a batch, of which only the answer is known, and not
@@ -363,7 +363,7 @@ class Call:
     status_code: int | None = None
     request_id: str | None = None
     context: dict[str, Any] | None = None
-    captures_embeddings: bool = False
+    captures_embeddings: str = "full"
     attributes: dict[str, Any] = field(default_factory=dict)
     session_request: Callable[[Call], dict[str, Any]] | None = None
     session_response: Callable[[Call], dict[str, Any] | None] | None = None

@@ -97,6 +97,15 @@ def as_semconv(value: Any) -> str:
     return word
 
 
+def as_embeddings(value: Any) -> str:
+    """``full``, ``shape`` or ``none``; True means full, False shape."""
+    word = str(value).strip().lower()
+    word = {"true": "full", "1": "full", "false": "shape", "0": "shape"}.get(word, word)
+    if word not in ("full", "shape", "none"):
+        raise ConfigurationError(f"{value!r} is not full, shape or none.")
+    return word
+
+
 def _as_text(value: Any) -> str:
     return str(value)
 
@@ -132,8 +141,8 @@ OPTIONS: tuple[Option, ...] = (
            _as_text),
     Option("labels_strict", "AIOBS_LABELS_STRICT", True, "An invalid label raises; 0: it is dropped with a warning.",
            as_switch),
-    Option("capture_embeddings", "AIOBS_CAPTURE_EMBEDDINGS", False, "Write the vectors of embeddings calls into the "
-           "session file, not only how many there are and how long.", as_switch),
+    Option("capture_embeddings", "AIOBS_CAPTURE_EMBEDDINGS", "full", "What of embeddings goes into the session file: "
+           "full (the vectors, of a call about a megabyte), shape (how many and how long) or none.", as_embeddings),
     Option("", "AIOBS_SEMCONV", "latest", "`dup`: names that the GenAI conventions have superseded since August 2026 "
            "are written beside the new ones.", as_semconv),
     Option("max_part_bytes", "AIOBS_MAX_PART_BYTES", 65_536, "Longest message part that is recorded whole.", as_bytes),

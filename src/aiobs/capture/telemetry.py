@@ -66,8 +66,8 @@ class Telemetry:
     """Providers, gate, limits, hooks and the session file of the process.
 
     A provider that is None means the global one, whenever that is set. ``capture`` None: nobody said.
-    ``capture_embeddings``: vectors go into the session file (nowhere else). ``duplicates``: names that the conventions
-    have superseded are written too.
+    ``capture_embeddings``: what of vectors goes into the session file (and nowhere else). ``duplicates``: names
+    that the conventions have superseded are written too.
     """
 
     tracer_provider: TracerProvider | None = None
@@ -75,7 +75,7 @@ class Telemetry:
     logger_provider: LoggerProvider | None = None
     capture: CaptureContent | None = None
     limits: Limits = field(default_factory=Limits)
-    capture_embeddings: bool = False
+    capture_embeddings: str = "full"
     duplicates: bool = False
     hooks: tuple[Hook, ...] = ()
     sink: Sink | None = None

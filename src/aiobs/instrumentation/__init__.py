@@ -55,7 +55,7 @@ class Instrumentor:
         logger_provider: LoggerProvider | None = None,
         max_part_bytes: int | None = None,
         max_call_bytes: int | None = None,
-        capture_embeddings: bool | None = None,
+        capture_embeddings: str | bool | None = None,
         hooks: Iterable[Hook] | None = None,
     ) -> None:
         self._names = None if providers is None else tuple(providers)

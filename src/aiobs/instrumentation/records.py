@@ -53,10 +53,20 @@ def units_record(usage: Usage | None) -> dict[str, Any] | None:
     return {unit: amount for unit in UNITS if (amount := getattr(usage, unit)) is not None}
 
 
+MOST_NUMBERS = 50_000
+"""Numbers of the vectors of one call that the session file gets: about a megabyte."""
+
+
 def embeddings_record(
-    model: str | None, usage: Usage | None, vectors: list[list[float]], *, whole: bool
+    model: str | None, usage: Usage | None, vectors: list[list[float]], *, capture: str
 ) -> dict[str, Any]:
-    """An answer to an embeddings call: how many vectors and how long; the vectors themselves if ``whole``."""
+    """An answer to an embeddings call: how many vectors and how long; the vectors themselves if ``capture`` is full.
+
+    A batch of more than ``MOST_NUMBERS`` is written as its shape, and says that it is ``truncated``: a program that
+    embeds its library would wait for its observer, and nobody reads that file.
+    """
+    is_too_large = capture == "full" and sum(map(len, vectors)) > MOST_NUMBERS
+    whole = capture == "full" and not is_too_large
     data: list[dict[str, Any]] = [
         {"index": index, "object": "embedding", **({"embedding": vector} if whole else {})}
         for index, vector in enumerate(vectors)
@@ -66,6 +76,7 @@ def embeddings_record(
         "model": model,
         "usage": usage_record(usage),
         "object": "list",
-        "data": data,
+        "data": [] if capture == "none" else data,
         "embedding_dimensions": len(vectors[0]) if vectors else None,
+        **({"truncated": True} if is_too_large else {}),
     }

@@ -86,7 +86,7 @@ INPUTS: dict[str, Any] = {
 
 @pytest.mark.parametrize("given", INPUTS.values(), ids=INPUTS.keys())
 def test_the_event_in_the_session_file_literally(simulator: Simulator, given: Any) -> None:
-    """Request as passed; response with number and length of the vectors, without their numbers."""
+    """S1-41, S1-42: the request as passed; one entry per input, with its vector, and how long they are."""
     observer.observe()
     simulator.reply(fields=answer(UNASKED), usage={"prompt_tokens": 3})
     result = simulator.openai().embeddings.create(model="e", input=given, dimensions=2, extra_query={"a": "b"})
@@ -108,7 +108,9 @@ def test_the_event_in_the_session_file_literally(simulator: Simulator, given: An
             "model": "e",
             "usage": {"prompt_tokens": 3, "completion_tokens": None, "total_tokens": 3},
             "object": "list",
-            "data": [{"index": 0, "object": "embedding"}, {"index": 1, "object": "embedding"}],
+            "data": [
+                {"index": index, "object": "embedding", "embedding": vector} for index, vector in enumerate(VECTORS)
+            ],
             "embedding_dimensions": 2,
         },
         "error": None,
@@ -119,9 +121,8 @@ def test_the_event_in_the_session_file_literally(simulator: Simulator, given: An
 
 @pytest.mark.parametrize("is_raw", [False, True], ids=["whole", "raw"])
 @pytest.mark.parametrize("encoding", ["float", "base64", None])
-def test_vectors_go_to_the_file_only_when_asked(simulator: Simulator, signals, monkeypatch, encoding, is_raw) -> None:
-    """capture_embeddings: the numbers are in the file, whatever they were encoded as, and on no signal."""
-    monkeypatch.setenv("AIOBS_CAPTURE_EMBEDDINGS", "true")
+def test_vectors_go_to_the_file_only(simulator: Simulator, signals, encoding, is_raw) -> None:
+    """S1-42: the numbers are in the file, whatever they were encoded as, and on no signal."""
     observer.observe()
     Instrumentor(**signals.providers, capture_content="span_and_event").instrument()
     sent = {"float": VECTORS, "base64": [packed(vector) for vector in VECTORS], None: UNASKED}[encoding]
@@ -133,6 +134,34 @@ def test_vectors_go_to_the_file_only_when_asked(simulator: Simulator, signals, m
     assert [entry["embedding"] for entry in event["response"]["data"]] == VECTORS
     shown = everything(signals)
     assert [word for word in ("-0.25", packed(VECTORS[0]), '"a"') if word in shown] == []
+
+
+@pytest.mark.parametrize(
+    ("capture", "content", "entries"),
+    [
+        ("shape", None, [{"index": 0, "object": "embedding"}, {"index": 1, "object": "embedding"}]),
+        ("none", None, []),
+        ("full", "no_content", [{"index": 0, "object": "embedding"}, {"index": 1, "object": "embedding"}]),
+    ],
+)
+def test_less_than_the_vectors(simulator: Simulator, capture, content, entries) -> None:
+    """S1-42: only how many and how long, or not even that; a text can be guessed from its vector, so the gate counts."""
+    observer.observe()
+    Instrumentor(capture_embeddings=capture, capture_content=content).instrument()
+    simulator.reply(fields=answer(UNASKED), usage={"prompt_tokens": 3})
+    simulator.openai().embeddings.create(model="e", input=["a", "b"])
+    (event,) = file_events()
+    assert (event["response"]["data"], event["response"]["embedding_dimensions"]) == (entries, 2)
+
+
+def test_a_large_batch_is_its_shape(simulator: Simulator) -> None:
+    """S1-43: one event, an entry per input in order, and a mark that the vectors are left out."""
+    observer.observe()
+    simulator.reply(fields=answer([[0.5] * 1000 for _ in range(60)]))
+    simulator.openai().embeddings.create(model="e", input=["a"] * 60, encoding_format="float")
+    (event,) = file_events()
+    assert [entry["index"] for entry in event["response"]["data"]] == list(range(60))
+    assert (event["response"]["truncated"], "embedding" in event["response"]["data"][0]) == (True, False)
 
 
 # Answers of compatible servers
@@ -154,9 +183,8 @@ ODD_DATA: dict[str, tuple[Any, tuple[int, int | None]]] = {
 
 
 @pytest.mark.parametrize(("data", "expected"), ODD_DATA.values(), ids=ODD_DATA.keys())
-def test_odd_vectors(simulator: Simulator, signals: InMemoryTelemetry, monkeypatch, data, expected) -> None:
+def test_odd_vectors(simulator: Simulator, signals: InMemoryTelemetry, data, expected) -> None:
     """The number of entries and the length of the first vector, as far as there is one; the call is never an error."""
-    monkeypatch.setenv("AIOBS_CAPTURE_EMBEDDINGS", "true")
     observer.observe(tracer_provider=signals.tracer_provider)
     simulator.reply(fields={"data": data, "usage": {"prompt_tokens": 2}})
     simulator.openai().embeddings.with_raw_response.create(model="e", input="a")

@@ -57,4 +57,5 @@ def session_response(call: Call) -> dict[str, Any] | None:
         return None
     found = [items(field(embedding, "values")) for embedding in items(field(call.response.native, "embeddings"))]
     vectors = [list(values) for values in found]
-    return embeddings_record(call.request.model, call.response.usage, vectors, whole=call.captures_embeddings)
+    capture = call.captures_embeddings if call.response.wants_content else "shape"
+    return embeddings_record(call.request.model, call.response.usage, vectors, capture=capture)

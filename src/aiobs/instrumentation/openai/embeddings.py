@@ -59,7 +59,8 @@ def session_response(call: Call) -> dict[str, Any] | None:
         return None
     entries = items(fields_of(response.native).get("data"))
     vectors = [_vector(get(entry, "embedding")) for entry in entries]
-    return embeddings_record(response.model, response.usage, vectors, whole=call.captures_embeddings)
+    capture = call.captures_embeddings if response.wants_content else "shape"
+    return embeddings_record(response.model, response.usage, vectors, capture=capture)
 
 
 def _vector(embedding: Any) -> list[float]:
