@@ -40,7 +40,7 @@ class Tap:
         self._is_open = False
         self._shadowed: list[tuple[Any, str, Callable[..., Any], Any]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
-        deferred.opened(self)
+        guarded(deferred.opened, self)
         if recording.helper is not None:
             recording.helper.streams.append(weakref.ref(self))
 
