@@ -100,6 +100,23 @@ ALLOWED: tuple[tuple[str, tuple[str, ...]], ...] = (
         (names.ERROR_TYPE, "exception.type"),
     ),
     (r"^error\.request_id$|^answer\.request_id$", (names.REQUEST_ID,)),
+    *(
+        (rf"^(realtime|responses) {place}$", attributes)  # over a connection, these are within an event
+        for place, attributes in (
+            (r"request:ResponseCreate\.model", (names.REQUEST_MODEL, names.RESPONSE_MODEL)),
+            (r"request:\w+\.service_tier", ("openai.request.service_tier",)),
+            (r"request:\w+\.previous_response_id", ("gen_ai.request.previous_response.id",)),
+            (r"(request|answer):.*\.conversation(_id|:\w+\.id)?", (names.CONVERSATION_ID,)),
+            (r"(request|answer):.*\.prompt:\w+\.id", ("gen_ai.prompt.name",)),
+            (r"(request|answer):.*\.prompt:\w+\.version", ("gen_ai.prompt.version",)),
+            (r"request:.*\.reasoning:\w+\.effort", ("gen_ai.request.reasoning.level",)),
+            (r"request:.*\.output:\w+\.voice(:\w+\.id)?", (f"{names.REQUEST_CONFIG}.voice",)),
+            (r"request:.*\.output_modalities\[\]", (f"{names.REQUEST_CONFIG}.modalities",)),
+            (r"answer:.*\.transcription:\w+\.model", (f"{names.REQUEST_CONFIG}.transcription_model",)),
+            (r"answer:\w+\.response:\w+\.id", (names.RESPONSE_ID,)),
+            (r"answer:\w+\.(response|session):\w+\.model", (names.RESPONSE_MODEL,)),
+        )
+    ),
     (r"^tool\.name$", (names.TOOL_NAME,)),
     (r"^tool\.description$", ("gen_ai.tool.description",)),
     (r"^tool\.id$", (names.TOOL_CALL_ID,)),
