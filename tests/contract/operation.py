@@ -49,7 +49,8 @@ class Operation:
     after where that is not the model · ``is_text``: what it says is text, not a picture or sound · ``is_binary``: an
     answer is bytes as they come, none of which the SDK refuses · ``needles``: how often the needle is on the span when
     the gate is open, if that is not twice for inference and else never · ``objects`` makes the arguments that are objects
-    of the SDK · ``hands_on_anything``: an event that is no JSON goes to the program as it is.
+    of the SDK · ``hands_on_anything``: an event that is no JSON goes to the program as it is · ``body``: the type whose
+    fields the method takes as ``**`` of anything.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Operation:
     target: str | None = None
     needles: int | None = None
     hands_on_anything: bool = False
+    body: Callable[[], Any] | None = None
     is_text: bool = True
     is_binary: bool = False
     objects: Callable[[], Mapping[str, Any]] = dict

@@ -50,6 +50,7 @@ def call_sync(
         guarded(recording.fail, error)
         raise
     finally:
+        del args, kwargs  # the traceback of an error keeps this frame
         if token is not None:  # no token, no way back
             guarded(detach, token)
     return _watched(recording, result)
@@ -86,6 +87,7 @@ async def _run(
         guarded(recording.fail, error)
         raise
     finally:
+        del args, kwargs  # the traceback of an error keeps this frame
         if token is not None:  # no token, no way back
             guarded(detach, token)
     return _watched(recording, result)
@@ -141,6 +143,8 @@ def _first(
     except BaseException as error:
         guarded(recording.fail, error)
         raise
+    finally:
+        del args, kwargs  # the traceback of an error keeps this frame
     chunks = _watched(recording, generator)
     token = guarded(attach, recording.context)
     try:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from aiobs.call import Call, Choice, Document, Failure, Job, Message, Prompt, Request, Response, Result, Server
 from aiobs.capture.callsite import OWN
+from aiobs.semconv.credentials import secrets_in
 
 
 class Shape(Enum):
@@ -253,7 +254,8 @@ class Provider:
 
     ``name`` is what the session file calls it; ``packages`` are the names it is imported by. ``answer_of`` finds the
     answer in an exception that was raised after one had come (a length limit while parsing), or None. ``secrets_of``
-    gives the credentials of a client and of a request's arguments, so that they can be scrubbed from what servers echo.
+    gives the credentials of a client, so that they can be scrubbed from what servers echo; those of a request are found
+    by the names of its fields.
     ``model_of`` finds the model in the arguments, for the name of the span. ``request_id_header`` is the header that
     tells the provider's id of a request, if one does.
     """
@@ -267,7 +269,7 @@ class Provider:
     shape_of: Callable[[Any], Shape]
     failure_of: Callable[[Exception], Failure]
     answer_of: Callable[[BaseException], Any]
-    secrets_of: Callable[[Any, dict[str, Any]], tuple[str, ...]]
+    secrets_of: Callable[[Any], tuple[str, ...]]
     model_of: Callable[[dict[str, Any]], Any] = methodcaller("get", "model")
     request_id_header: str | None = None
     helpers: tuple[Helper, ...] = ()
@@ -277,10 +279,10 @@ class Provider:
 
     def secrets(self, client: Any, kwargs: dict[str, Any]) -> tuple[str, ...]:
         """The credentials of a client and a request; raises rather than leaving one out."""
-        found = self.secrets_of(client, kwargs)
+        found = self.secrets_of(client)
         if not isinstance(found, tuple):
             raise TypeError(f"secrets_of() gave a {type(found).__name__}")
-        return found
+        return (*found, *secrets_in(kwargs))
 
     @cached_property
     def own_packages(self) -> tuple[str, ...]:

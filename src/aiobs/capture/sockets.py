@@ -53,7 +53,12 @@ class Dial(NamedTuple):
         deferred.drain_if_any()
         given = {**self.kwargs, "settings": {}}
         recording = guarded(start, self.provider, self.socket.session, self.instance, (), given, self.callsite)
-        return guarded(SocketTap, self, recording) if recording is not None else None
+        if recording is None:
+            return None
+        tap = guarded(SocketTap, self, recording)
+        if tap is None:
+            guarded(recording.finish_unread)
+        return tap
 
 
 _dials: WeakKeyDictionary[Any, Dial] = WeakKeyDictionary()
@@ -148,13 +153,13 @@ class SocketTap:
         self.recording = recording
         self.wants_content = recording.wants_content
         self.response = Response(wants_content=recording.wants_content)
-        self.settings: dict[str, Any] = guarded(self.dial.socket.initial, self.dial.kwargs) or {}
+        self.settings: dict[str, Any] = typed(dict, self.dial.socket.initial, self.dial.kwargs) or {}
         self.inputs = Inputs()
         self.asked: deque[Turn] = deque(maxlen=_OLDEST)
         self.open: dict[str | None, Turn] = {}
         self._last_inputs = self.inputs
         self.has_spoken = False
-        deferred.opened(self)
+        guarded(deferred.opened, self)
 
     @property
     def context(self) -> Context:
@@ -341,7 +346,10 @@ class SocketTap:
         if recording is None:
             return None
         self.has_spoken = True
-        turn = Turn(recording, key, given, self._loop)
+        turn = guarded(Turn, recording, key, given, self._loop)
+        if turn is None:
+            guarded(recording.finish_unread)
+            return None
         turn.response.model = self.response.model
         return turn
 
@@ -377,7 +385,7 @@ class SocketTap:
         recording = self.recording
         if not recording.is_open:
             return
-        deferred.closed(self)
+        guarded(deferred.closed, self)
         turns = (*self.open.values(), *self.asked)
         self.open.clear()
         self.asked.clear()

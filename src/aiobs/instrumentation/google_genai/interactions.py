@@ -58,7 +58,7 @@ _PARAMETERS = {
     "stop_sequences": "stop_sequences",
     "seed": "seed",
 }
-_CONFIG = ("background", "store", "service_tier")
+_CONFIG = {"background": bool, "store": bool, "service_tier": str}
 _FILE_FIELDS = ("model", "input", "system_instruction", "generation_config")
 _TRANSPORT = frozenset({"extra_headers", "extra_query", "extra_body", "timeout", "api_version", "request"})
 
@@ -102,7 +102,7 @@ def read_request(kwargs: dict[str, Any]) -> Request:
         model=bare_model(words(sent.get("model"))),
         params=params,
         stream=sent.get("stream") is True,
-        config={key: value for key in _CONFIG if isinstance(value := sent.get(key), (bool, str))},
+        config={key: value for key, kind in _CONFIG.items() if isinstance(value := sent.get(key), kind)},
     )
 
 

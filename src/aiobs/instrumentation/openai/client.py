@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from operator import attrgetter
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -50,18 +50,14 @@ def server_of(client: Any) -> Server:
     return server
 
 
-def secrets_of(client: Any, kwargs: Mapping[str, Any]) -> tuple[str, ...]:
-    """The keys, headers and queries of client and request, and the URL's userinfo; a key that is a callable is never
-    called.
-    """
+def secrets_of(client: Any) -> tuple[str, ...]:
+    """The client's keys, headers and queries, and the URL's userinfo; a key that is a callable is never called."""
     keys = (getattr(client, name, None) for name in ("api_key", "admin_api_key", "webhook_secret", "_azure_ad_token"))
     url = getattr(client, "base_url", None)
     return (
         *_texts((*keys, getattr(url, "username", None), getattr(url, "password", None))),
         *header_secrets(getattr(client, "_custom_headers", None)),
-        *header_secrets(kwargs.get("extra_headers")),
         *query_secrets(getattr(client, "_custom_query", None)),
-        *query_secrets(kwargs.get("extra_query")),
     )
 
 

@@ -223,8 +223,8 @@ def _params(settings: Mapping[str, Any]) -> dict[str, Any]:
     modalities = _modalities(settings)
     prompt = settings.get("prompt")
     found = {
-        "temperature": settings.get("temperature"),
-        "max_tokens": _first(settings, "max_output_tokens", "max_response_output_tokens"),
+        "temperature": _number(settings.get("temperature")),
+        "max_tokens": _limit(_first(settings, "max_output_tokens", "max_response_output_tokens")),
         "output_type": "speech" if "audio" in modalities else "text" if "text" in modalities else None,
         "reasoning_level": get(settings.get("reasoning"), "effort"),
         "prompt_name": get(prompt, "id"),
@@ -258,6 +258,15 @@ def _modalities(settings: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _first(settings: Mapping[str, Any], *names: str) -> Any:
     return next((value for name in names if (value := settings.get(name)) is not None), None)
+
+
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, (int, float)) else None
+
+
+def _limit(value: Any) -> Any:
+    """A number, or the word for none; any other text may be anybody's."""
+    return value if value == "inf" else _number(value)
 
 
 def _format(given: Any) -> str | None:
