@@ -84,7 +84,6 @@ GOOGLE_UNTRACED = (
     ("caches.update", _MANAGEMENT),
     ("chats.create", "makes an object; no request"),
     ("credentials.*", _MANAGEMENT),
-    ("decisions.*", _NOT_YET),
     ("environments.*", _MANAGEMENT),
     ("file_search_stores.*", _MANAGEMENT),
     ("files.*", "moves files"),

@@ -63,6 +63,7 @@ FEATURES = {
     "gemini interactions": ("google-genai", "2.0"),
     "gemini continued interactions": ("google-genai", "2.34"),
     "gemini interactions of today": ("google-genai", "2.34"),
+    "gemini decisions": ("google-genai", "3.4"),
     "gemini usage of embeddings": ("google-genai", "3.0"),
     "gemini requests of every recording": ("google-genai", "3.0"),
     "gemini past the socket": ("google-genai", "3.0"),

@@ -9,6 +9,7 @@ from aiobs.errors import summarize
 from aiobs.instrumentation.google_genai import (
     batches,
     caches,
+    decisions,
     embed,
     generate,
     interactions,
@@ -94,6 +95,7 @@ PROVIDER = Provider(
         *tokens.OPERATIONS,
         *caches.OPERATIONS,
         *interactions.OPERATIONS,
+        *decisions.OPERATIONS,
         *batches.OPERATIONS,
     ),
     results=batches.RESULTS,
