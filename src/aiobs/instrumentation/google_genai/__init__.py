@@ -14,6 +14,7 @@ from aiobs.instrumentation.google_genai import (
     generate,
     interactions,
     live,
+    music,
     pictures,
     tokens,
     videos,
@@ -157,7 +158,7 @@ PROVIDER = Provider(
             model_of=model_of_chat,
         ),
     ),
-    sockets=live.SOCKETS,
+    sockets=(*live.SOCKETS, *music.SOCKETS),
     seams=(
         Seam(
             name="function calls",
