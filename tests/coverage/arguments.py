@@ -34,6 +34,7 @@ VALUES: dict[str, Any] = {
     "name": "batches/1",
     "prompt": "A cat",
     "query": "a cat",
+    "questions": {"so": {"type": "noul", "instructions": "Is it so?"}},
     "response_id": "resp_1",
     "session_id": "sess_1",
     "vector_store_id": "vs_1",
@@ -68,14 +69,19 @@ VERTEX: tuple[str, ...] = (
 )
 """Methods that the Developer API does not have."""
 
-CONNECTIONS: dict[str, str] = {
-    "beta.realtime.connect": "tests/capture/test_sockets.py",
-    "beta.responses.connect": "tests/capture/test_sockets.py",
-    "live.connect": "tests/capture/test_sockets.py",
-    "realtime.connect": "tests/capture/test_sockets.py",
-    "responses.connect": "tests/capture/test_sockets.py",
+CONNECTIONS: dict[str, dict[str, Any]] = {
+    "aio.live.connect": {"model": "m"},
+    "aio.live.music.connect": {"model": "m"},
+    "beta.realtime.connect": {"model": "m"},
+    "beta.responses.connect": {},
+    "live.connect": {},
+    "live.forks.connect": {"session_id": "live_1"},
+    "live.sideband.connect": {"session_id": "live_1"},
+    "realtime.connect": {"model": "m"},
+    "realtime.translations.connect": {"model": "m"},
+    "responses.connect": {},
 }
-"""Methods that dial a socket → where they are tested."""
+"""Methods that dial a socket → what they are called with."""
 
 UNREACHABLE: dict[str, str] = dict.fromkeys(
     (

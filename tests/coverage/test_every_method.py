@@ -10,6 +10,7 @@ import pytest
 from untraced import GOOGLE_UNTRACED, OPENAI_UNTRACED
 
 from aiobs.testing import InMemoryTelemetry, Simulator
+from aiobs.testing.socket_server import Script, SocketServer
 from tests.coverage.arguments import CONNECTIONS, FIXED, OPTIONAL, UNREACHABLE, VALUES, VERTEX
 from tests.coverage.surface import matches, methods
 from tests.versions import is_newest
@@ -26,8 +27,9 @@ OPENAI = [name for name in _walked("openai", "openai.") if not matches(name, OPE
 GOOGLE = [
     name
     for name in _walked("gemini", "google.genai.")
-    if not name.startswith("aio.") and not matches(name, GOOGLE_UNTRACED)
+    if name.startswith("aio.live.") or not (name.startswith("aio.") or matches(name, GOOGLE_UNTRACED))
 ]
+"""The async side has the same methods, and connections."""
 
 
 def parts(client: Any, name: str) -> Callable[..., Any]:
@@ -126,6 +128,50 @@ async def test_an_async_call_gives_a_span(
             instrumented.clear()
             await read_async(parts(entered, name)(**given))
             assert spans(instrumented), f"{name}({', '.join(given)}) left no span"
+
+
+DIALLED = [
+    pytest.param(sdk, name, id=f"{sdk}-{name}")
+    for sdk, names in (("openai", OPENAI), ("google", GOOGLE))
+    for name in names
+    if name in CONNECTIONS
+]
+SETUP = Script(lambda message, number: [{"setupComplete": {}}] if "setup" in message else ())
+
+
+def dialled(sdk: str, server: SocketServer, *, is_async: bool = True) -> Any:
+    """A client that dials without TLS."""
+    address = server.origin.replace("http", "ws")
+    if sdk == "openai":
+        return getattr(server, "async_openai" if is_async else "openai")(websocket_base_url=address)
+    client = server.gemini()
+    client._api_client._websocket_base_url = lambda http_options=None: address
+    client._api_client._websocket_ssl_ctx = {}
+    return client
+
+
+@pytest.mark.filterwarnings("ignore:.*xperimental", "ignore::DeprecationWarning")
+@pytest.mark.parametrize(("sdk", "name"), DIALLED)
+async def test_an_async_connection_gives_a_span(instrumented: InMemoryTelemetry, sdk: str, name: str) -> None:
+    """Dialled and closed again."""
+    with SocketServer(SETUP) as server:
+        client = dialled(sdk, server)
+        async with parts(client, name)(**CONNECTIONS[name]):
+            assert spans(instrumented) == []
+        await (client.close() if sdk == "openai" else client.aio.aclose())
+    assert spans(instrumented) == [name.removeprefix("aio.")]
+
+
+@pytest.mark.parametrize("name", [name for name in OPENAI if name in CONNECTIONS])
+def test_a_sync_connection_gives_a_span(instrumented: InMemoryTelemetry, name: str) -> None:
+    """Dialled and closed again; Google has none."""
+    with (
+        SocketServer(SETUP) as server,
+        dialled("openai", server, is_async=False) as client,
+        parts(client, name)(**CONNECTIONS[name]),
+    ):
+        assert spans(instrumented) == []
+    assert spans(instrumented) == [name]
 
 
 def test_nothing_is_listed_twice_or_gone() -> None:

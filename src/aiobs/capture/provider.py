@@ -208,7 +208,9 @@ class Socket:
     event about the session. ``connects`` give a manager, whose ``enters`` dial; ``is_lazy`` ones give an async context
     manager of the standard library, which dials when it is entered. ``read_sent`` (name of the method, arguments,
     whether content is wanted) and ``read_received`` (event, the same) say what an event tells; ``read_ending`` what an
-    exception does. ``initial`` gives the session's settings as ``connects`` got them. ``since`` as of an ``Operation``.
+    exception does. ``initial`` gives the session's settings as ``connects`` got them. ``attached_to``: it is a further
+    connection to the session of that id, which counts nothing that another one of this process counts. ``since`` as of
+    an ``Operation``.
     """
 
     api: str
@@ -223,6 +225,7 @@ class Socket:
     read_ending: Callable[[BaseException], Ending | None]
     enters: tuple[Method, ...] = ()
     initial: Callable[[dict[str, Any]], dict[str, Any]] = dict
+    attached_to: Callable[[dict[str, Any]], str | None] | None = None
     since: str | None = None
 
     @property

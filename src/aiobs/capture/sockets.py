@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, ClassVar, NamedTuple
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from opentelemetry import trace
 from opentelemetry.context import Context, attach, detach
@@ -66,6 +66,10 @@ _dials: WeakKeyDictionary[Any, Dial] = WeakKeyDictionary()
 
 _held: WeakKeyDictionary[Any, Grip] = WeakKeyDictionary()
 """Connections that are recorded."""
+
+
+_counting: WeakValueDictionary[tuple[str, str], SocketTap] = WeakValueDictionary()
+"""Session (its provider and id) → the connection that counts it; a further one repeats what that has been told."""
 
 
 class Grip:
@@ -159,7 +163,21 @@ class SocketTap:
         self.open: dict[str | None, Turn] = {}
         self._last_inputs = self.inputs
         self.has_spoken = False
+        self.repeats = bool(guarded(self._joins))
         guarded(deferred.opened, self)
+
+    def _joins(self) -> bool:
+        """The session is one that another connection counts; if none does, this one will."""
+        find = self.dial.socket.attached_to
+        session = find(self.dial.kwargs) if find is not None else None
+        return session is not None and not self._counts(session)
+
+    def _counts(self, session: str) -> bool:
+        known = _counting.get(key := (self.dial.provider.name, session))
+        if known is not None and known is not self and known.recording.is_open:
+            return False
+        _counting[key] = self
+        return True
 
     @property
     def context(self) -> Context:
@@ -182,7 +200,7 @@ class SocketTap:
             return None
         is_more = sign.asked is None and bool(self.open)
         self._take_input(sign, self._last_inputs if is_more else self.inputs)
-        if sign.step is not Step.ASKED or is_more:
+        if sign.step is not Step.ASKED or is_more or self.repeats:
             return None
         self._settle_troubled()
         turn = self._new_turn(sign.asked, sign.key)
@@ -233,7 +251,7 @@ class SocketTap:
         if sign is NOTHING:
             return
         self._take_input(sign, self.inputs)
-        if sign.step is not None:
+        if sign.step is Step.SESSION or (sign.step is not None and not self.repeats):
             self._STEPS[sign.step](self, sign, event if sign.chunk is None else sign.chunk)
 
     def _revived(self) -> bool:
@@ -251,6 +269,8 @@ class SocketTap:
 
     def _on_session(self, sign: Sign, event: Any) -> None:
         guarded(self.dial.socket.session.fold_chunk, self.response, event)
+        if self.response.id is not None and self.dial.socket.attached_to is None:
+            self._counts(self.response.id)
 
     def _created(self, sign: Sign, event: Any) -> None:
         if (turn := self._turn(sign)) is not None:
@@ -404,6 +424,8 @@ class SocketTap:
         call.response = self.response
         if socket.session.settle is not None:
             guarded(socket.session.settle, self.response)
+        if self.repeats:
+            self.response.usage = None
         given = {**self.dial.kwargs, "settings": self.settings}
         request = typed(Request, socket.session.read_request, given)
         if request is not None:
