@@ -62,6 +62,7 @@ FEATURES = {
     "gemini batches": ("google-genai", "1.50"),
     "gemini interactions": ("google-genai", "2.0"),
     "gemini continued interactions": ("google-genai", "2.34"),
+    "gemini warnings of videos without a source": ("google-genai", "2.34"),
     "gemini interactions of today": ("google-genai", "2.34"),
     "gemini usage of embeddings": ("google-genai", "3.0"),
     "gemini requests of every recording": ("google-genai", "3.0"),
