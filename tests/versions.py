@@ -30,6 +30,7 @@ FEATURES = {
     "openai background": ("openai", "1.109"),
     "openai responses.cancel": ("openai", "1.109"),
     "openai responses.compact": ("openai", "2.54"),
+    "openai counts of tokens": ("openai", "2.54"),
     "openai decisions": ("openai", "3.26"),
     "openai requests of every recording": ("openai", "3.0"),
     "openai streams of pictures and transcripts": ("openai", "1.109"),
