@@ -65,6 +65,7 @@ FEATURES = {
     "gemini continued interactions": ("google-genai", "2.34"),
     "gemini warnings of videos without a source": ("google-genai", "2.34"),
     "gemini interactions of today": ("google-genai", "2.34"),
+    "gemini interactions that are tried once": ("google-genai", "3.0"),
     "gemini usage of embeddings": ("google-genai", "3.0"),
     "gemini requests of every recording": ("google-genai", "3.0"),
     "gemini past the socket": ("google-genai", "3.0"),

@@ -35,6 +35,7 @@ def _interactions(name: str, sdk: SDK, **other: Any) -> Operation:
             "reason": "stop",
             "hands_on_anything": True,
             "features": ("gemini interactions of today",),
+            "refusals": ("gemini interactions that are tried once",),
             "opening": [
                 b'event: interaction.created\ndata: {"event_type": "interaction.created", "interaction": '
                 b'{"id": "v1_1", "status": "in_progress", "model": "m"}}\n\n',
