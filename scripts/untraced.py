@@ -70,7 +70,7 @@ OPENAI_UNTRACED = (
 )
 
 GOOGLE_UNTRACED = (
-    ("*.do_request", "the SDK's own inner part"),
+    ("*.do_request*", "the SDK's own inner part"),
     ("agents.*", _MANAGEMENT),
     ("auth_tokens.*", "makes a token for another program's connection"),
     ("batches.delete", _MANAGEMENT),
@@ -85,6 +85,7 @@ GOOGLE_UNTRACED = (
     ("file_search_stores.*", _MANAGEMENT),
     ("files.*", "moves files"),
     ("interactions.delete", _MANAGEMENT),
+    ("live.music.*", _NOT_YET),
     ("models.delete", _MANAGEMENT),
     ("models.get", _MANAGEMENT),
     ("models.list", _MANAGEMENT),

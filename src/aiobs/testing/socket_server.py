@@ -38,6 +38,9 @@ class Pause:
     until: threading.Event
 
 
+_DIAL_SECURELY = ("openai", "async_openai")
+"""Clients that once dialled ``wss`` wherever their ``base_url`` led."""
+
 Step = Event | str | Close | Drop | Pause
 """An event; text that is sent as it is; or something that happens instead."""
 
@@ -101,7 +104,8 @@ class SocketServer:
         if not name.startswith("_"):
             for wire in wires():
                 if name in wire.clients:
-                    return lambda **options: wire.clients[name](self.origin, **options)
+                    place = {"websocket_base_url": f"ws{self.origin[4:]}/v1"} if name in _DIAL_SECURELY else {}
+                    return lambda **options: wire.clients[name](self.origin, **{**place, **options})
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def close(self) -> None:

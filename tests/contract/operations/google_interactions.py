@@ -42,6 +42,7 @@ def _interactions(name: str, sdk: SDK, **other: Any) -> Operation:
             "hands_on_anything": True,
             "body": _body("CreateModelInteractionParam"),
             "features": ("gemini interactions of today",),
+            "refusals": ("gemini interactions that are tried once",),
             "opening": [
                 b'event: interaction.created\ndata: {"event_type": "interaction.created", "interaction": '
                 b'{"id": "v1_1", "status": "in_progress", "model": "m"}}\n\n',

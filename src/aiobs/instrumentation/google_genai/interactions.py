@@ -349,9 +349,11 @@ def _fold_piece(response: Response, index: Any, delta: Any) -> None:
         choice.say("reasoning", words(get(known(get(delta, "content")), "text")) or "")
     elif kind in ("arguments_delta", "function_call"):
         _fold_arguments(response.native.open.get(index), delta)
+    elif not isinstance(kind, str):
+        return
     elif kind in MEDIA:
         _fold_media(response.native, choice, index, delta)
-    elif isinstance(kind, str) and kind.endswith(("_call", "_result")):
+    elif kind.endswith(("_call", "_result")):
         _fold_tool(response.native, choice, index, delta)
 
 
