@@ -274,11 +274,7 @@ GOOGLE: tuple[Row, ...] = (
         ("decisions.create",),
         ("–", "–", "–", "–", "–", "–"),
     ),
-<<<<<<< HEAD
     Row("live / live_music (WebSocket)", ("live.connect", "live.music.connect"), ("–", "–", "–", "–", "–", "–")),
-=======
-    Row("live (WebSocket; not live.music)", ("live.connect",), ("–", "–", "–", "–", "–", "–")),
->>>>>>> reach
     Row(
         "Vertex client",
         ("models.generate_content",),
