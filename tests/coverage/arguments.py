@@ -73,7 +73,6 @@ def _file(openai: Any) -> Any:
 
 
 OPTIONAL: dict[str, tuple[str, ...]] = {
-    "decisions.create": ("questions",),
     "responses.create": ("model", "input"),
     "responses.parse": ("model", "input"),
     "responses.stream": ("model", "input"),
@@ -87,7 +86,7 @@ OPTIONAL: dict[str, tuple[str, ...]] = {
 
 FIXED: dict[str, dict[str, Any]] = {
     "batches.create_embeddings": {"src": {"inlined_requests": {"contents": ["Hello"]}}},
-    "decisions.create": {"model": "m", "input": "Hello"},
+    "decisions.create": {"model": "m", "input": "Hello", "questions": MADE_FIRST["questions"]},
     "images.create_variation": {"image": _picture},
     "images.edit": {"image": _picture},
     "interactions.create": {"model": "gemini-2.5-flash", "input": "Hello"},
