@@ -34,7 +34,8 @@ def get(item: Any, name: str) -> Any:
         return None
     if type(item) is dict:
         return item.get(name)
-    return item.get(name) if _is_mapping(type(item)) else getattr(item, name, None)
+    is_mapping = _is_mapping(type(item))  # type: ignore[arg-type]  # mypy takes type.__hash__ for that of instances
+    return item.get(name) if is_mapping else getattr(item, name, None)
 
 
 @lru_cache(maxsize=1024)
