@@ -23,7 +23,7 @@ def start_span(
     tracer: Tracer, name: str, context: Context, kind: SpanKind, attributes: Attributes, started_ns: int
 ) -> Span:
     """``tracer.start_span()`` with these attributes, which are clean; raises if that gives no span."""
-    if not _nobody_reads(tracer):
+    if not (attributes and _nobody_reads(tracer)):
         return checked(tracer.start_span(name, context, kind, attributes, (), started_ns))
     span = checked(tracer.start_span(name, context, kind, None, (), started_ns))
     if span.is_recording():
