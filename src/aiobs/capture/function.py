@@ -19,8 +19,9 @@ from aiobs.ambient.session import Session
 from aiobs.call import Callsite, FunctionCall
 from aiobs.capture import deferred
 from aiobs.capture import telemetry as pipeline
-from aiobs.capture.handoff import checked, end_span, records
+from aiobs.capture.handoff import end_span, records
 from aiobs.capture.reduce import DEFAULT_POLICY, is_secret, reduced
+from aiobs.capture.spans import start_span
 from aiobs.capture.suppression import is_suppressed
 from aiobs.clock import monotonic_ns, wall_ns
 from aiobs.errors import exception_text, public_name, scrub
@@ -230,7 +231,7 @@ def _start_span(
     if target.auto_enhance_after is not None:
         attributes = {**attributes, names.ENH_PROMPT_AFTER: target.auto_enhance_after}
     name = clean_text(target.name)
-    return checked(telemetry.tracer.start_span(name, context, SpanKind.INTERNAL, attributes, start_time=started_ns))
+    return start_span(telemetry.tracer, name, context, SpanKind.INTERNAL, attributes, started_ns)
 
 
 def _record(

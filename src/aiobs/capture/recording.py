@@ -21,9 +21,10 @@ from aiobs.ambient.session import Session
 from aiobs.call import Call, Callsite, Choice, Failure, Prompt, Request, Response, Server, Told
 from aiobs.capture import deferred, jobs
 from aiobs.capture import telemetry as pipeline
-from aiobs.capture.handoff import checked, end_span, records
+from aiobs.capture.handoff import end_span, records
 from aiobs.capture.helper import HelperRecording, enclosing
 from aiobs.capture.provider import Operation, Provider
+from aiobs.capture.spans import start_span
 from aiobs.capture.suppression import is_suppressed
 from aiobs.clock import monotonic_ns, wall_ns
 from aiobs.errors import bare_failure, request_of, request_secrets, scrub, stack_trace
@@ -123,16 +124,9 @@ def _start_span(
     context: Context,
     started_ns: int,
 ) -> Span:
-    return checked(
-        telemetry.tracer.start_span(
-            span_name(operation, named_after),
-            context,
-            SpanKind.CLIENT,
-            start_attributes(operation, server, model),
-            (),
-            started_ns,
-        )
-    )
+    attributes = start_attributes(operation, server, model)
+    name = span_name(operation, named_after)
+    return start_span(telemetry.tracer, name, context, SpanKind.CLIENT, attributes, started_ns)
 
 
 def _is_recorded(context: Context, client: object, operation: Operation) -> bool:
