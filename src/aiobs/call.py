@@ -388,6 +388,7 @@ class FunctionCall:
     """One call of an ``@observe``d function, handed to the session file beside its span.
 
     ``args``, ``kwargs`` and ``result`` are already reduced to JSON-safe values; None means "not captured".
+    ``called_from`` and ``instance`` are there only where somebody asked for them.
     """
 
     name: str
@@ -403,6 +404,8 @@ class FunctionCall:
     enh_prompt: bool = False
     enh_prompt_id: str | None = None
     auto_enhance_after: int | None = None
+    called_from: Callsite | None = None
+    instance: str | None = None
 
 
 class Told:
