@@ -384,12 +384,13 @@ def _cut(text: str, hidden: tuple[str, ...]) -> str:
 
 
 def _has_been_told(error: BaseException) -> bool:
-    """The exception came through another recording, inside of this one."""
-    frame = error.__traceback__.tb_next if error.__traceback__ is not None else None
-    while frame is not None:
-        if frame.tb_frame.f_globals.get("__name__") in _DRIVERS:
+    """The exception came through another recording, inside of this one: not through the driver that reports it."""
+    entry = error.__traceback__
+    driver = entry.tb_frame if entry is not None else None
+    while entry is not None:
+        if entry.tb_frame is not driver and entry.tb_frame.f_globals.get("__name__") in _DRIVERS:
             return True
-        frame = frame.tb_next
+        entry = entry.tb_next
     return False
 
 

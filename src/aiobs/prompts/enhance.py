@@ -244,7 +244,7 @@ def _tell(request: EnhanceRequest, telemetry: Telemetry, error: str | None) -> N
     where = SpanContext(int(newest.trace_id, 16), int(newest.span_id, 16), False, TraceFlags(TraceFlags.SAMPLED))
     logger.emit(
         context=trace.set_span_in_context(NonRecordingSpan(where)),
-        severity_number=SeverityNumber.WARN if error is not None else SeverityNumber.INFO,
+        severity_number=SeverityNumber.INFO,
         event_name=names.ENHANCEMENT_EVENT,
         attributes=attributes,
     )
