@@ -36,6 +36,7 @@ from aiobs.ambient.otel import LabelsResourceDetector, OwnIds, StampingProcessor
 from aiobs.ambient.session import Session, process_meta
 from aiobs.call import Record
 from aiobs.capture import deferred, telemetry
+from aiobs.capture.reduce import CapturePolicy, checked_policy
 from aiobs.errors import AiobsError
 from aiobs.exporters.registry import exporter
 from aiobs.exporters.session_file import SessionFile, import_for_exit
@@ -103,15 +104,18 @@ def configure(
     exporters: Iterable[str] | str | None = None,
     capture_content: CaptureContent | str | bool | None = None,
     tracer_provider: TracerProvider | None = None,
+    capture: CapturePolicy | None = None,
     set_global: bool = False,
 ) -> None:
     """Attach aiobs to the program's TracerProvider, or make one, with the exporters named.
 
     ``exporters``: names from the registry; unset: ``AIOBS_EXPORTERS``, else, for a provider of ours, ``otlp`` if the
-    environment names an OTLP endpoint. A provider that the program has is used and keeps its own exporters. Calling it
-    again changes only what is given. Raises ConfigurationError for a value that cannot work.
+    environment names an OTLP endpoint. A provider that the program has is used and keeps its own exporters.
+    ``capture``: how much of the arguments and results of observed functions is kept. Calling it again changes only what
+    is given. Raises ConfigurationError for a value that cannot work.
     """
-    capture = resolve("capture_content", capture_content)
+    gate = resolve("capture_content", capture_content)
+    policy = checked_policy(capture)
     named = _exporter_names(exporters)
     with _runtime.lock:
         provider = tracer_provider or _chosen_provider() or _program_provider() or _own_provider()
@@ -122,7 +126,7 @@ def configure(
             named = ("otlp",)
         if named and (is_new or exporters is not None):
             _export_to(provider, named)
-        telemetry.update(tracer_provider=provider, capture=capture)
+        telemetry.update(tracer_provider=provider, capture=gate, policy=policy)
         if set_global and provider in _runtime.owned:
             _make_global(provider)
         _at_exit_once()

@@ -110,6 +110,10 @@ def _as_text(value: Any) -> str:
     return str(value)
 
 
+def _as_given(value: Any) -> Any:
+    return value
+
+
 class Option(NamedTuple):
     """One row; ``keyword`` is empty where there is only the variable, ``variable`` where there is only the keyword."""
 
@@ -143,6 +147,10 @@ OPTIONS: tuple[Option, ...] = (
            as_switch),
     Option("capture_embeddings", "AIOBS_CAPTURE_EMBEDDINGS", "full", "What of embeddings goes into the session file: "
            "full (the vectors, of a call about a megabyte), shape (how many and how long) or none.", as_embeddings),
+    Option("capture", "", None, "How much of arguments and results of observed functions is kept: a CapturePolicy; "
+           "unset: 500 characters, 10 items, 20 keys, 6 levels.", _as_given),
+    Option("", "AIOBS_PROMPT_ENHANCEMENTS", "./prompt_enhancements.jsonl", "Where the default prompt enhancer writes "
+           "its reports, a line each.", _as_text),
     Option("", "AIOBS_SEMCONV", "latest", "`dup`: names that the GenAI conventions have superseded since August 2026 "
            "are written beside the new ones.", as_semconv),
     Option("max_part_bytes", "AIOBS_MAX_PART_BYTES", 65_536, "Longest message part that is recorded whole.", as_bytes),

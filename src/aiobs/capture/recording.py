@@ -19,7 +19,7 @@ from opentelemetry.trace import Span, SpanKind, StatusCode
 from aiobs.ambient.current import Ambient, ambient_of
 from aiobs.ambient.session import Session
 from aiobs.call import Call, Callsite, Choice, Failure, Prompt, Request, Response, Server, Told
-from aiobs.capture import deferred, jobs
+from aiobs.capture import deferred, jobs, marked
 from aiobs.capture import telemetry as pipeline
 from aiobs.capture.handoff import end_span, records
 from aiobs.capture.helper import HelperRecording, enclosing
@@ -157,6 +157,7 @@ class Recording:
         "headers",
         "helper",
         "is_recorded",
+        "mark",
         "operation",
         "parent",
         "provider",
@@ -198,6 +199,9 @@ class Recording:
         self.sent: Any = None  # the HTTP request, as far as a seam of the SDK has shown it
         self.headers: Any = None  # those of the HTTP response that counts, likewise
         self._open = [True]
+        self.mark = marked.mark_in(parent) if marked.has_begun else None
+        if self.mark is not None:
+            call.attributes[names.ENH_PROMPT_ID] = self.mark.id
         self.wants_content = self._asks_for_content()
         if self.wants_content:
             call.request.kwargs = _snapshot(kwargs)
@@ -205,7 +209,8 @@ class Recording:
 
     def _asks_for_content(self) -> bool:
         telemetry = self.telemetry
-        if self.session is not None and telemetry.content_in_file:
+        is_kept = self.session is not None or (self.mark is not None and self.mark.trace is not None)
+        if is_kept and telemetry.content_in_file:
             return True
         if not self.is_recorded:
             return False
@@ -371,6 +376,13 @@ class Recording:
             guarded(self._emit_events, logger, attributes, content)
         if (instruments := self.telemetry.instruments) is not None:
             guarded(instruments.record, call, self.context)
+        if self.mark is not None and self.mark.trace is not None:
+            guarded(self._tell_mark, self.mark)
+
+    def _tell_mark(self, mark: marked.Mark) -> None:
+        """The marked call in which this one was made wants to know of it; its content only where a file may have it."""
+        has_content = self.wants_content and self.telemetry.content_in_file
+        mark.take(self.call, self._prompt() if has_content else None, self._choices() if has_content else [])
 
     def _follow_job(self) -> None:
         above = trace.get_current_span(self.parent).get_span_context().span_id or None

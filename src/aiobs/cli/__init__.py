@@ -5,11 +5,13 @@ from __future__ import annotations
 import typer
 
 from aiobs.cli.doctor import doctor
+from aiobs.cli.prompts import prompts
 from aiobs.cli.recover import recover
 
 app = typer.Typer(name="aiobs", help="Observability for programs that call language models.", no_args_is_help=True)
 app.command()(doctor)
 app.command()(recover)
+app.add_typer(prompts)
 
 
 @app.callback()

@@ -97,6 +97,8 @@ def function_event(call: FunctionCall, who: Identity) -> dict[str, Any]:
         "enh_prompt_id": call.enh_prompt_id,
         "auto_enhance_after": call.auto_enhance_after,
         **_context(call.context),
+        **({"called_from": callsite_record(call.called_from)} if call.called_from is not None else {}),
+        **({"instance": call.instance} if call.instance is not None else {}),
         "evaluations": [],
     }
 
