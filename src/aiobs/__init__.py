@@ -11,11 +11,21 @@ from typing import TYPE_CHECKING
 from aiobs._version import __version__
 
 if TYPE_CHECKING:
+    # Names beyond the table of contents, for programs that import them from here.
     from aiobs.ambient.propagation import copy_context
     from aiobs.capture.observing import observe, span
     from aiobs.errors import AiobsError
+    from aiobs.errors import ExportError as ExportError
     from aiobs.facade import observer
     from aiobs.instrumentation import Instrumentor
+    from aiobs.reading import Callsite as Callsite
+    from aiobs.reading import Event as Event
+    from aiobs.reading import FunctionEvent as FunctionEvent
+    from aiobs.reading import ObservabilityExport as ObservabilityExport
+    from aiobs.reading import ObservedEvent as ObservedEvent
+    from aiobs.reading import ObservedFunctionEvent as ObservedFunctionEvent
+    from aiobs.reading import Session as Session
+    from aiobs.reading import SessionMeta as SessionMeta
     from aiobs.runtime import configure, flush, shutdown
 
 __all__ = [
@@ -41,6 +51,16 @@ _HOMES = {
     "observer": "aiobs.facade",
     "shutdown": "aiobs.runtime",
     "span": "aiobs.capture.observing",
+    # Beyond the table of contents: what reads session files, and what sends them elsewhere.
+    "Callsite": "aiobs.reading",
+    "Event": "aiobs.reading",
+    "ExportError": "aiobs.errors",
+    "FunctionEvent": "aiobs.reading",
+    "ObservabilityExport": "aiobs.reading",
+    "ObservedEvent": "aiobs.reading",
+    "ObservedFunctionEvent": "aiobs.reading",
+    "Session": "aiobs.reading",
+    "SessionMeta": "aiobs.reading",
 }
 
 
