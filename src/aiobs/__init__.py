@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from aiobs.capture.observing import observe, span
     from aiobs.errors import AiobsError
     from aiobs.errors import ExportError as ExportError
+    from aiobs.exporters import BaseExporter as BaseExporter
+    from aiobs.exporters import CompositeExporter as CompositeExporter
+    from aiobs.exporters import CustomExporter as CustomExporter
+    from aiobs.exporters import ExportResult as ExportResult
     from aiobs.facade import observer
     from aiobs.instrumentation import Instrumentor
     from aiobs.reading import Callsite as Callsite
@@ -52,9 +56,13 @@ _HOMES = {
     "shutdown": "aiobs.runtime",
     "span": "aiobs.capture.observing",
     # Beyond the table of contents: what reads session files, and what sends them elsewhere.
+    "BaseExporter": "aiobs.exporters",
     "Callsite": "aiobs.reading",
+    "CompositeExporter": "aiobs.exporters",
+    "CustomExporter": "aiobs.exporters",
     "Event": "aiobs.reading",
     "ExportError": "aiobs.errors",
+    "ExportResult": "aiobs.exporters",
     "FunctionEvent": "aiobs.reading",
     "ObservabilityExport": "aiobs.reading",
     "ObservedEvent": "aiobs.reading",

@@ -157,8 +157,8 @@ def test_a_session_is_a_tree() -> None:
         "2 calls · 2 functions · 1,250 → 7 tokens · 2 failed",
         "├── ƒ research                                                        500 ms  ━━",
         "│   └── ◆ chat.completions.create  gpt-4o-mini  1,250 → 7 tokens      500 ms       ━━",
-        "└── ✗ research  E: x                                                  500 ms          ━━",
-        "    └── ✗ chat.completions.create  gpt-5  RateLimitError: too many    500 ms              ━━",
+        "└── ✗ research  E: x                                                  500 ms           ━━",
+        "    └── ✗ chat.completions.create  gpt-5  RateLimitError: too many    500 ms                ━━",
         "",
     ]  # fmt: skip
 

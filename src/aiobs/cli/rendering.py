@@ -163,7 +163,8 @@ def _bar(event: dict[str, Any], first: float, scale: float, columns: int) -> str
         return ""
     left = min(columns - 1, max(0, round((event["started_at"] - first) / scale * columns)))
     cells = min(columns - left, max(1, round((event["ended_at"] - event["started_at"]) / scale * columns)))
-    return " " * left + "━" * cells
+    blank = " " * left
+    return f"{blank}{'━' * cells}"
 
 
 def duration(milliseconds: float) -> str:

@@ -171,15 +171,32 @@ class SessionFile(SpanProcessor):
                 return None
             return shown if shown == "-" or Path(working_directory(), shown) == target else str(target)
 
+    def deliver(self, send: Callable[[Callable[[bool], Iterator[str]]], bool]) -> None:
+        """Give everything since the last flush to ``send``, as a function that makes its text, with a tree or not.
+
+        What ``send`` does not return True for, or raises at, is kept for the next flush. No session file is written.
+        """
+        with self._flushing:
+            taken = self._rotated()
+            base = _base(taken, self._target(self._shown(None)))
+            fold = Fold(taken.sessions)
+            try:
+                base.parent.mkdir(parents=True, exist_ok=True)
+                with file_locks(base, timeout=self.lock_timeout):
+                    done = _collect(fold, base, taken.closed)
+                    if send(lambda tree: export_text(fold, include_trace_tree=tree)):
+                        remove(done)
+                        self._forget(taken)
+            finally:
+                fold.close()
+
     def _rotated(self) -> _Taken:
         with self._lock:
             journal = self._journal
             return _Taken(dict(self._sessions), journal, journal.rotate() if journal else Closed([], b"", 0))
 
     def _fold(self, taken: _Taken, target: Path, to_stdout: bool, include_trace_tree: bool) -> None:
-        base = target
-        if taken.journal is not None and taken.journal.directory.is_dir():
-            base = file_of_journal(taken.journal.directory)
+        base = _base(taken, target)
         fold = Fold(taken.sessions)
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -228,6 +245,13 @@ class _Taken(NamedTuple):
     sessions: dict[str, dict[str, Any]]
     journal: Journal | None
     closed: Closed
+
+
+def _base(taken: _Taken, target: Path) -> Path:
+    """The file beside which the journal lies."""
+    if taken.journal is not None and taken.journal.directory.is_dir():
+        return file_of_journal(taken.journal.directory)
+    return target
 
 
 _files: weakref.WeakSet[SessionFile] = weakref.WeakSet()
