@@ -86,6 +86,7 @@ class Observer:
         persist: bool = True,
         *,
         end: bool = False,
+        mode: str = "replace",
     ) -> str | None: ...
 
     @overload
@@ -108,13 +109,14 @@ class Observer:
         persist: bool = True,
         *,
         end: bool = False,
+        mode: str = "replace",
         **exporter_kwargs: Any,
     ) -> str | ExportResult | None:
         """Write everything since the last flush into one JSON file and return its path.
 
         ``path``: else ``LLM_OBS_OUT``, else ``./llm_observability.json``. An open session goes on, unless ``end``;
-        ``persist=False`` writes nothing and forgets. What could not be written (a full disk) is logged and kept for
-        the next flush; None is returned then.
+        ``persist=False`` writes nothing and forgets; ``mode="append"`` adds an export of what is new to the file, one a
+        line. What could not be written (a full disk) is logged and kept for the next flush; None is returned then.
 
         With ``exporter`` (one of ``aiobs.exporters``, or any OpenTelemetry SpanExporter) no file is written: it gets an
         ``ObservabilityExport`` and ``exporter_kwargs``, and its ExportResult is returned. Where it fails nothing is
@@ -122,12 +124,13 @@ class Observer:
         """
         if exporter is None and exporter_kwargs:
             raise TypeError(f"flush() got {', '.join(exporter_kwargs)}, which only an exporter= could use")
+        mode = resolve("mode", mode)
         if end:
             self.end()
         runtime.flush()
         if exporter is not None:
             return runtime.deliver_sessions(exporter, include_trace_tree=include_trace_tree, options=exporter_kwargs)
-        return runtime.write_session_file(path, include_trace_tree=include_trace_tree, persist=persist)
+        return runtime.write_session_file(path, include_trace_tree=include_trace_tree, persist=persist, mode=mode)
 
     def add_label(self, key: str, value: str) -> None:
         """Set one label; spans started from now on carry it, the session record shows the last value."""

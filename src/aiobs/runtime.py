@@ -252,10 +252,12 @@ def record_session(session: Session) -> None:
         guarded(_runtime.handoff.file.session, session.record())
 
 
-def write_session_file(path: str | None, *, include_trace_tree: bool, persist: bool) -> str | None:
+def write_session_file(
+    path: str | None, *, include_trace_tree: bool, persist: bool, mode: str = "replace"
+) -> str | None:
     """Fold the journal into the session file; sessions that are open go on."""
     handoff = _runtime.handoff or Handoff()
-    written = guarded(handoff.file.flush, path, include_trace_tree, persist)
+    written = guarded(handoff.file.flush, path, include_trace_tree, persist, mode)
     for session in open_sessions():
         guarded(handoff.file.session, session.record())
     return written
