@@ -65,7 +65,9 @@ def test_events_come_one_by_one(tmp_path: Path, small_pieces: None, indent: int 
 def test_any_cut_of_a_text_gives_the_same_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """S1-93: numbers, escapes, brackets and quotes in texts, with every length of the pieces that are read."""
     odd = event(
-        2, request={"a": 'quote " and \\ [}', "n": -1.5e300, "u": "\ud83d\ude00 ü"}, response={"x": [[], {}, ""]}
+        2,
+        request={"a": 'quote " and \\ [}', "n": -1.5e300, "[b": "[{", "u": "\ud83d\ude00 ü"},
+        response={"x": [[], {}, ""]},
     )
     path = tmp_path / "run.json"
     path.write_text(json.dumps(an_export(events=[odd], trace_tree=[odd | {"children": [odd]}])), encoding="utf-8")
