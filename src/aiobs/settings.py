@@ -106,6 +106,13 @@ def as_embeddings(value: Any) -> str:
     return word
 
 
+def as_mode(value: Any) -> str:
+    """``replace`` or ``append``."""
+    if value not in ("replace", "append"):
+        raise ConfigurationError(f"{value!r} is not replace or append.")
+    return str(value)
+
+
 def _as_text(value: Any) -> str:
     return str(value)
 
@@ -136,6 +143,9 @@ OPTIONS: tuple[Option, ...] = (
     Option("set_global", "", False, "Make the TracerProvider that aiobs creates the global one.", as_switch),
     Option("path", "LLM_OBS_OUT", "./llm_observability.json", "The session file; {session_id}, {session_name}, {date} "
            "and {pid} are filled in, `-` is standard output.", _as_text),
+    Option("mode", "", "replace", "What flush() does with a session file of another run: `replace` it, or `append` an "
+           "export of what is new, one a line.", as_mode),
+    Option("", "AIOBS_JSON_GZIP", False, "Compress the session file; `.gz` is added to its name.", as_switch),
     Option("", "AIOBS_ATEXIT", True, "Write the session file at exit when a session is still open.", as_switch),
     Option("", "AIOBS_EXIT_TIMEOUT", 2.0, "Seconds that the exit of the process may wait for exporters.", as_seconds),
     Option("", "AIOBS_LABEL_<KEY>", None, "A session label from the environment; an explicit label wins.", _as_text),

@@ -14,6 +14,7 @@ from aiobs.errors import MissingExtra
 from aiobs.testing.wire import wires
 
 if TYPE_CHECKING:
+    from websockets.http11 import Request
     from websockets.sync.server import ServerConnection
 
 Event = dict[str, Any]
@@ -69,7 +70,9 @@ class SocketServer:
         self.received: list[Event] = []
         self.paths: list[str] = []
         self._open: list[ServerConnection] = []
-        self._server = serve(self._serve, "127.0.0.1", 0, max_size=None, compression=None)
+        self._server = serve(
+            self._serve, "127.0.0.1", 0, max_size=None, compression=None, process_request=self._dialled
+        )
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
 
@@ -78,9 +81,12 @@ class SocketServer:
         """``http://host:port``."""
         return f"http://127.0.0.1:{self._server.socket.getsockname()[1]}"
 
+    def _dialled(self, connection: ServerConnection, request: Request) -> None:
+        """Before the answer: who is connected knows that it is written down."""
+        self.paths.append(request.path)
+
     def _serve(self, connection: ServerConnection) -> None:
         self._open.append(connection)
-        self.paths.append(connection.request.path if connection.request is not None else "")
         with suppress(Exception):  # whoever dialled is gone
             self._play(connection, self.script.greeting)
             for number, message in enumerate(connection, 1):
