@@ -62,6 +62,7 @@ FEATURES = {
     "gemini sources of videos": ("google-genai", "1.50"),
     "gemini contexts and segments of pictures": ("google-genai", "1.50"),
     "gemini batches": ("google-genai", "1.50"),
+    "gemini metadata of batches": ("google-genai", "2.0"),
     "gemini interactions": ("google-genai", "2.0"),
     "gemini continued interactions": ("google-genai", "2.34"),
     "gemini warnings of videos without a source": ("google-genai", "2.34"),
