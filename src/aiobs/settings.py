@@ -106,6 +106,13 @@ def as_embeddings(value: Any) -> str:
     return word
 
 
+def as_metadata(value: Any) -> bool | str:
+    """A switch, or ``strict``."""
+    if isinstance(value, str) and value.strip().lower() == "strict":
+        return "strict"
+    return as_switch(value)
+
+
 def _as_text(value: Any) -> str:
     return str(value)
 
@@ -143,6 +150,9 @@ OPTIONS: tuple[Option, ...] = (
            as_switch),
     Option("capture_embeddings", "AIOBS_CAPTURE_EMBEDDINGS", "full", "What of embeddings goes into the session file: "
            "full (the vectors, of a call about a megabyte), shape (how many and how long) or none.", as_embeddings),
+    Option("openai_metadata", "AIOBS_OPENAI_METADATA", False, "Put the Prefect run, the metadata of `aiobs.context` "
+           "and the trace's id into the metadata of requests to OpenAI whose answer is stored; `strict`: what OpenAI "
+           "would not take raises.", as_metadata),
     Option("", "AIOBS_SEMCONV", "latest", "`dup`: names that the GenAI conventions have superseded since August 2026 "
            "are written beside the new ones.", as_semconv),
     Option("max_part_bytes", "AIOBS_MAX_PART_BYTES", 65_536, "Longest message part that is recorded whole.", as_bytes),
