@@ -43,6 +43,11 @@ def with_settings(agent: Agent, change: Callable[[Any], Any]) -> Agent:
     return _plain(agent, settings)
 
 
+def _takes_its_fields(agent: Any) -> bool:
+    """A dataclass with the constructor of one; pydantic-ai's agents have one of their own."""
+    return dataclasses.is_dataclass(agent) and bool(agent.__dataclass_params__.init)  # type: ignore[attr-defined]  # what is_dataclass looks for is private
+
+
 def _evolve(agent: Any, settings: Any) -> Any:
     return sys.modules["attr"].evolve(agent, model_settings=settings)
 
@@ -55,6 +60,6 @@ def _plain(agent: Agent, settings: Any) -> Agent:
 
 _WAYS: tuple[tuple[Callable[[Any], bool], Callable[[Any, Any], Any]], ...] = (
     (lambda agent: hasattr(agent, "model_copy"), lambda agent, new: agent.model_copy(update={"model_settings": new})),
-    (dataclasses.is_dataclass, lambda agent, new: dataclasses.replace(agent, model_settings=new)),
+    (_takes_its_fields, lambda agent, new: dataclasses.replace(agent, model_settings=new)),
     (lambda agent: hasattr(agent, "__attrs_attrs__"), _evolve),
 )
