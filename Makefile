@@ -35,19 +35,21 @@ matrix: $(STAMP) ## Run the suites that touch an SDK on old releases of it (ARGS
 test-orchestrators: $(STAMP) ## Run the tests with a real Prefect and a real marvin, each in an environment of its own
 	@$(RUN)/nox --session prefect marvin -- $(ARGS)
 
-check: $(STAMP) ## ruff, mypy --strict, import contracts, the generated pages
+check: $(STAMP) ## ruff, mypy --strict, import contracts, the generated pages and schema
 	@$(RUN)/ruff check .
 	@$(RUN)/ruff format --check .
 	@$(RUN)/mypy
 	@$(RUN)/lint-imports
 	@$(RUN)/python scripts/readme.py --check
 	@$(RUN)/python scripts/coverage.py --check
+	@$(RUN)/python scripts/schema.py --check
 
-fmt: $(STAMP) ## Format the code and write the generated pages
+fmt: $(STAMP) ## Format the code and write the generated pages and schema
 	@$(RUN)/ruff check --fix .
 	@$(RUN)/ruff format .
 	@$(RUN)/python scripts/readme.py --write
 	@$(RUN)/python scripts/coverage.py --write
+	@$(RUN)/python scripts/schema.py --write
 
 bench: $(STAMP) ## Measure against the hand-written floor (ARGS=--quick for a first look)
 	@$(RUN)/python benchmarks/run.py $(ARGS)

@@ -143,7 +143,8 @@ def loose_pins(session: nox.Session) -> str:
 def variables() -> dict[str, str]:
     """What tests are told: where the recordings are, if anybody says so, how many mutations to make, what to cross."""
     asked = {name: os.environ[name] for name in ("AIOBS_CASSETTES",) if name in os.environ}
-    return {"AIOBS_CORPUS_CASES": os.environ.get("AIOBS_CORPUS_CASES", CASES), "AIOBS_OPERATIONS": "core", **asked}
+    crossed = {"AIOBS_OPERATIONS": "core"} if SUITES is CORE else {}
+    return {"AIOBS_CORPUS_CASES": os.environ.get("AIOBS_CORPUS_CASES", CASES), **crossed, **asked}
 
 
 def install(session: nox.Session, openai: str, genai: str | None) -> None:

@@ -274,7 +274,7 @@ GOOGLE: tuple[Row, ...] = (
         ("decisions.create",),
         ("–", "–", "–", "–", "–", "–"),
     ),
-    Row("live / live_music (WebSocket)", ("live.connect",), ("–", "–", "–", "–", "–", "–")),
+    Row("live / live_music (WebSocket)", ("live.connect", "live.music.connect"), ("–", "–", "–", "–", "–", "–")),
     Row(
         "Vertex client",
         ("models.generate_content",),

@@ -49,9 +49,6 @@ OPENAI_UNTRACED = (
     ("evals.*", "runs at the provider, over stored data, with reports of its own"),
     ("files.*", "moves files; results of batches that are read through it are traced as `batches.results`"),
     ("fine_tuning.*", "trains; no inference"),
-    ("live.forks.*", _NOT_YET),
-    ("live.sideband.*", _NOT_YET),
-    ("realtime.translations.connect", _NOT_YET),
     ("live.create", "makes a token for another program's connection"),
     ("live.sessions.*", "signals of telephone calls"),
     ("models.*", _MANAGEMENT),
@@ -73,7 +70,7 @@ OPENAI_UNTRACED = (
 )
 
 GOOGLE_UNTRACED = (
-    ("*.do_request", "the SDK's own inner part"),
+    ("*.do_request*", "the SDK's own inner part"),
     ("agents.*", _MANAGEMENT),
     ("auth_tokens.*", "makes a token for another program's connection"),
     ("batches.delete", _MANAGEMENT),
@@ -84,11 +81,11 @@ GOOGLE_UNTRACED = (
     ("caches.update", _MANAGEMENT),
     ("chats.create", "makes an object; no request"),
     ("credentials.*", _MANAGEMENT),
-    ("decisions.*", _NOT_YET),
     ("environments.*", _MANAGEMENT),
     ("file_search_stores.*", _MANAGEMENT),
     ("files.*", "moves files"),
     ("interactions.delete", _MANAGEMENT),
+    ("live.music.*", _NOT_YET),
     ("models.delete", _MANAGEMENT),
     ("models.get", _MANAGEMENT),
     ("models.list", _MANAGEMENT),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from opentelemetry import trace
@@ -17,6 +18,7 @@ from aiobs.facade import observer
 from aiobs.instrumentation import Instrumentor
 from aiobs.testing import InMemoryTelemetry, Simulator
 from tests.conformance.witness import Witness
+from tests.session_files import Shelf
 from tests.thinning import due
 from tests.versions import FILES, has, needs
 
@@ -90,6 +92,21 @@ def clean_process(
     assert trace.get_current_span(get_current()) is trace.INVALID_SPAN, "a span is still current"
     ours = [record for record in caplog.get_records("call") if record.name.startswith("opentelemetry.sdk.trace")]
     assert not ours, f"the SDK complains: {[record.getMessage() for record in ours]}"
+
+
+@pytest.fixture(autouse=True)
+def valid_files(
+    clean_process: None,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Shelf]:
+    """S1-74, S1-90: every session file that the test makes aiobs write is valid, also for viewers."""
+    shelf = Shelf(tmp_path_factory.mktemp("written"), Path.cwd())
+    shelf.watch(monkeypatch)
+    yield shelf
+    if request.node.get_closest_marker("nonconforming") is None and (found := shelf.findings()):
+        pytest.fail("\n".join(["not as the format says:", *found[:20]]), pytrace=False)
 
 
 @pytest.fixture

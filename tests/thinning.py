@@ -26,7 +26,7 @@ CORE = frozenset(
         "vertex-embeddings",
     }
 )
-ONE_IN = {"tests/contract/": 1, "tests/differential/": 5, "tests/memory/": 5, "tests/needles/": 5}
+ONE_IN = {"tests/chaos/": 1, "tests/contract/": 1, "tests/differential/": 5, "tests/memory/": 5, "tests/needles/": 5}
 """Of so many crossed cases of an operation one runs, by suite."""
 
 _OTHERS = tuple(operation.name for operation in OPERATIONS if operation.name not in CORE)

@@ -394,6 +394,7 @@ class FunctionCall:
 
     ``args``, ``kwargs`` and ``result`` are already reduced to JSON-safe values; None means "not captured".
     ``context`` is as that of a ``Call``.
+    ``called_from`` and ``instance`` are there only where somebody asked for them.
     """
 
     name: str
@@ -410,6 +411,8 @@ class FunctionCall:
     enh_prompt: bool = False
     enh_prompt_id: str | None = None
     auto_enhance_after: int | None = None
+    called_from: Callsite | None = None
+    instance: str | None = None
 
 
 class Told:

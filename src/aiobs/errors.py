@@ -4,6 +4,8 @@ AiobsError                 everything below
 ├── ConfigurationError     an option has a value that cannot work
 │   └── InvalidLabel       a session label breaks a rule (also a ValueError)
 ├── NoActiveSession        labels were changed with no session open (also a RuntimeError)
+├── ExportError            an exporter given to ``flush()`` could not deliver; the message says what to do
+├── UnreadableFile         a session file cannot be read; the message says why (also a ValueError)
 ├── MissingExtra           an optional dependency is not installed; the message has the pip line (also an ImportError)
 └── ProviderNotInstalled   a provider named to ``Instrumentor`` has no SDK here (also an ImportError)
 """
@@ -35,6 +37,18 @@ class InvalidLabel(ConfigurationError):
 
 class NoActiveSession(AiobsError, RuntimeError):
     """Labels were read or changed while no session is open."""
+
+
+class ExportError(AiobsError):
+    """An exporter could not deliver; ``cause`` is the exception behind it, if there is one."""
+
+    def __init__(self, message: str, cause: BaseException | None = None) -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
+class UnreadableFile(AiobsError, ValueError):
+    """A file is not there, or is no session file; the message says what it is instead and what to do."""
 
 
 class MissingExtra(AiobsError, ImportError):

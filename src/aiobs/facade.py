@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 from aiobs import runtime
 from aiobs.ambient.current import current_session, leave_session, open_sessions, refresh_baggage
@@ -20,6 +20,11 @@ from aiobs.ambient.session import Session
 from aiobs.errors import InvalidLabel, NoActiveSession
 from aiobs.instrumentation import Instrumentor, custom
 from aiobs.settings import CaptureContent, resolve
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace.export import SpanExporter
+
+    from aiobs.exporters import BaseExporter, ExportResult
 
 _log = logging.getLogger("aiobs")
 
@@ -68,19 +73,60 @@ class Observer:
         """
         return SessionBlock(lambda: self.observe(session_name, labels=labels, **options))
 
+    @overload
     def flush(
-        self, path: str | None = None, include_trace_tree: bool = True, *, persist: bool = True, end: bool = False
-    ) -> str | None:
+        self,
+        path: str | None = None,
+        include_trace_tree: bool = True,
+        exporter: None = None,
+        persist: bool = True,
+        *,
+        end: bool = False,
+        mode: str = "replace",
+    ) -> str | None: ...
+
+    @overload
+    def flush(
+        self,
+        path: str | None = None,
+        include_trace_tree: bool = True,
+        *,
+        exporter: BaseExporter | SpanExporter,
+        persist: bool = True,
+        end: bool = False,
+        **exporter_kwargs: Any,
+    ) -> ExportResult: ...
+
+    def flush(
+        self,
+        path: str | None = None,
+        include_trace_tree: bool = True,
+        exporter: BaseExporter | SpanExporter | None = None,
+        persist: bool = True,
+        *,
+        end: bool = False,
+        mode: str = "replace",
+        **exporter_kwargs: Any,
+    ) -> str | ExportResult | None:
         """Write everything since the last flush into one JSON file and return its path.
 
         ``path``: else ``LLM_OBS_OUT``, else ``./llm_observability.json``. An open session goes on, unless ``end``;
-        ``persist=False`` writes nothing and forgets. What could not be written (a full disk) is logged and kept for
-        the next flush; None is returned then.
+        ``persist=False`` writes nothing and forgets; ``mode="append"`` adds an export of what is new to the file, one a
+        line. What could not be written (a full disk) is logged and kept for the next flush; None is returned then.
+
+        With ``exporter`` (one of ``aiobs.exporters``, or any OpenTelemetry SpanExporter) no file is written: it gets an
+        ``ObservabilityExport`` and ``exporter_kwargs``, and its ExportResult is returned. Where it fails nothing is
+        raised and nothing lost: the result has the error, and the next flush has the events.
         """
+        if exporter is None and exporter_kwargs:
+            raise TypeError(f"flush() got {', '.join(exporter_kwargs)}, which only an exporter= could use")
+        mode = resolve("mode", mode)
         if end:
             self.end()
         runtime.flush()
-        return runtime.write_session_file(path, include_trace_tree=include_trace_tree, persist=persist)
+        if exporter is not None:
+            return runtime.deliver_sessions(exporter, include_trace_tree=include_trace_tree, options=exporter_kwargs)
+        return runtime.write_session_file(path, include_trace_tree=include_trace_tree, persist=persist, mode=mode)
 
     def add_label(self, key: str, value: str) -> None:
         """Set one label; spans started from now on carry it, the session record shows the last value."""

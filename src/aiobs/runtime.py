@@ -7,14 +7,16 @@ TracerProvider of the program, or makes one that stays ours, and attaches what a
 from __future__ import annotations
 
 import atexit
+import json
 import logging
 import os
 import platform
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from opentelemetry import metrics, trace
@@ -28,6 +30,7 @@ from opentelemetry.sdk.environment_variables import (
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import SpanExporter
 
 from aiobs._version import __version__
 from aiobs.ambient import prefect
@@ -37,7 +40,10 @@ from aiobs.ambient.otel import LabelsResourceDetector, OwnIds, StampingProcessor
 from aiobs.ambient.session import Session, process_meta
 from aiobs.call import Record
 from aiobs.capture import deferred, telemetry
-from aiobs.errors import AiobsError
+from aiobs.capture.reduce import CapturePolicy, checked_policy
+from aiobs.errors import AiobsError, ConfigurationError
+from aiobs.exporters.base import ExportResult, attempt
+from aiobs.exporters.otel import OTelExporter
 from aiobs.exporters.registry import exporter
 from aiobs.exporters.session_file import SessionFile, import_for_exit
 from aiobs.guard import guarded
@@ -104,15 +110,18 @@ def configure(
     exporters: Iterable[str] | str | None = None,
     capture_content: CaptureContent | str | bool | None = None,
     tracer_provider: TracerProvider | None = None,
+    capture: CapturePolicy | None = None,
     set_global: bool = False,
 ) -> None:
     """Attach aiobs to the program's TracerProvider, or make one, with the exporters named.
 
     ``exporters``: names from the registry; unset: ``AIOBS_EXPORTERS``, else, for a provider of ours, ``otlp`` if the
-    environment names an OTLP endpoint. A provider that the program has is used and keeps its own exporters. Calling it
-    again changes only what is given. Raises ConfigurationError for a value that cannot work.
+    environment names an OTLP endpoint. A provider that the program has is used and keeps its own exporters.
+    ``capture``: how much of the arguments and results of observed functions is kept. Calling it again changes only what
+    is given. Raises ConfigurationError for a value that cannot work.
     """
-    capture = resolve("capture_content", capture_content)
+    gate = resolve("capture_content", capture_content)
+    policy = checked_policy(capture)
     named = _exporter_names(exporters)
     prefect.listen()
     with _runtime.lock:
@@ -124,7 +133,7 @@ def configure(
             named = ("otlp",)
         if named and (is_new or exporters is not None):
             _export_to(provider, named)
-        telemetry.update(tracer_provider=provider, capture=capture)
+        telemetry.update(tracer_provider=provider, capture=gate, policy=policy)
         if set_global and provider in _runtime.owned:
             _make_global(provider)
         _at_exit_once()
@@ -251,13 +260,50 @@ def record_session(session: Session) -> None:
         guarded(_runtime.handoff.file.session, session.record())
 
 
-def write_session_file(path: str | None, *, include_trace_tree: bool, persist: bool) -> str | None:
+def write_session_file(
+    path: str | None, *, include_trace_tree: bool, persist: bool, mode: str = "replace"
+) -> str | None:
     """Fold the journal into the session file; sessions that are open go on."""
     handoff = _runtime.handoff or Handoff()
-    written = guarded(handoff.file.flush, path, include_trace_tree, persist)
+    written = guarded(handoff.file.flush, path, include_trace_tree, persist, mode)
     for session in open_sessions():
         guarded(handoff.file.session, session.record())
     return written
+
+
+def deliver_sessions(exporter: Any, *, include_trace_tree: bool, options: Mapping[str, Any]) -> ExportResult:
+    """Give everything since the last flush to an exporter; where that fails it is kept for the next, and logged."""
+    if isinstance(exporter, SpanExporter):
+        exporter = OTelExporter(exporter)
+    if not callable(getattr(exporter, "export", None)):
+        raise ConfigurationError(
+            f"exporter={exporter!r} has no export(data): give a BaseExporter, e.g. CustomExporter(handler), "
+            "or an OpenTelemetry SpanExporter."
+        )
+    results: list[ExportResult] = []
+    handoff = _runtime.handoff or Handoff()
+    guarded(handoff.file.deliver, lambda text: _sent(exporter, text, include_trace_tree, options, results))
+    for session in open_sessions():
+        guarded(handoff.file.session, session.record())
+    result = (
+        results[0] if results else ExportResult(False, error="the journal cannot be read, which the log tells more of")
+    )
+    if not result.success:
+        advice = "Nothing is lost: the events are kept for the next flush(); flush() without exporter= writes a file."
+        result = replace(result, error=f"{result.error}. {advice}")
+        guarded(_log.warning, "aiobs: exporting failed: %s", result.error)  # a handler of the program's may raise
+    return result
+
+
+def _sent(exporter: Any, text: Any, with_tree: bool, options: Mapping[str, Any], results: list[ExportResult]) -> bool:
+    from aiobs.reading import ObservabilityExport  # a program that writes files does not pay for it
+
+    try:
+        value = json.loads("".join(text(with_tree)))
+    except RecursionError:  # a tree deeper than Python can parse
+        value = json.loads("".join(text(False)))
+    results.append(attempt(exporter, ObservabilityExport.model_validate(value), options))
+    return results[0].success
 
 
 # Flush, shutdown, exit, fork

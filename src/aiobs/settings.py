@@ -113,8 +113,19 @@ def as_metadata(value: Any) -> bool | str:
     return as_switch(value)
 
 
+def as_mode(value: Any) -> str:
+    """``replace`` or ``append``."""
+    if value not in ("replace", "append"):
+        raise ConfigurationError(f"{value!r} is not replace or append.")
+    return str(value)
+
+
 def _as_text(value: Any) -> str:
     return str(value)
+
+
+def _as_given(value: Any) -> Any:
+    return value
 
 
 class Option(NamedTuple):
@@ -139,6 +150,9 @@ OPTIONS: tuple[Option, ...] = (
     Option("set_global", "", False, "Make the TracerProvider that aiobs creates the global one.", as_switch),
     Option("path", "LLM_OBS_OUT", "./llm_observability.json", "The session file; {session_id}, {session_name}, {date} "
            "and {pid} are filled in, `-` is standard output.", _as_text),
+    Option("mode", "", "replace", "What flush() does with a session file of another run: `replace` it, or `append` an "
+           "export of what is new, one a line.", as_mode),
+    Option("", "AIOBS_JSON_GZIP", False, "Compress the session file; `.gz` is added to its name.", as_switch),
     Option("", "AIOBS_ATEXIT", True, "Write the session file at exit when a session is still open.", as_switch),
     Option("", "AIOBS_EXIT_TIMEOUT", 2.0, "Seconds that the exit of the process may wait for exporters.", as_seconds),
     Option("", "AIOBS_LABEL_<KEY>", None, "A session label from the environment; an explicit label wins.", _as_text),
@@ -153,6 +167,10 @@ OPTIONS: tuple[Option, ...] = (
     Option("openai_metadata", "AIOBS_OPENAI_METADATA", False, "Put the Prefect run, the metadata of `aiobs.context` "
            "and the trace's id into the metadata of requests to OpenAI whose answer is stored; `strict`: what OpenAI "
            "would not take raises.", as_metadata),
+    Option("capture", "", None, "How much of arguments and results of observed functions is kept: a CapturePolicy; "
+           "unset: 500 characters, 10 items, 20 keys, 6 levels.", _as_given),
+    Option("", "AIOBS_PROMPT_ENHANCEMENTS", "./prompt_enhancements.jsonl", "Where the default prompt enhancer writes "
+           "its reports, a line each.", _as_text),
     Option("", "AIOBS_SEMCONV", "latest", "`dup`: names that the GenAI conventions have superseded since August 2026 "
            "are written beside the new ones.", as_semconv),
     Option("max_part_bytes", "AIOBS_MAX_PART_BYTES", 65_536, "Longest message part that is recorded whole.", as_bytes),

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from aiobs import observer
-from aiobs.ambient.labels import environment_labels, merge_labels
+from aiobs.ambient.labels import environment_labels, merge_labels, system_labels
 from aiobs.ambient.otel import LabelsResourceDetector
 from aiobs.errors import InvalidLabel, NoActiveSession
 
@@ -158,6 +161,14 @@ def test_labels_of_the_environment(monkeypatch) -> None:
     assert len(labels) == 6
     observer.set_labels({}, merge=False)
     assert set(observer.get_labels()) == SYSTEM
+
+
+def test_what_the_system_says() -> None:
+    """S1-27, S1-28, S1-30: the release, the interpreter and the operating system that run, as Python names them."""
+    labels = system_labels()
+    assert labels["aiobs_sdk_version"] == metadata.version("aiobs")
+    assert labels["aiobs_python_version"] == sys.version.split()[0]
+    assert labels["aiobs_os"] == os.uname().sysname.lower()
 
 
 def test_the_environment_cannot_spoof_the_system(monkeypatch, caplog) -> None:

@@ -150,6 +150,7 @@ async def test_a_recv_that_times_out_cancels_nothing(instrumented: Any) -> None:
 
 def test_never_closed(instrumented: Any) -> None:
     """Let go of: the finaliser only leaves word, and the next call or flush ends response and session."""
+    held = len(sockets._held)  # of other tests of this process
     with scripted(HALF) as server, server.openai() as client:
         connection = client.realtime.connect(model="m").enter()
         connection.response.create()
@@ -162,7 +163,7 @@ def test_never_closed(instrumented: Any) -> None:
         assert outcomes(instrumented) == []
         assert flush()
     assert outcomes(instrumented) == [CUT, (*WHOLE[:2], True, None)]
-    assert not sockets._held
+    assert len(sockets._held) <= held
 
 
 def test_the_process_ends(server: SocketServer, instrumented: Any) -> None:

@@ -285,14 +285,29 @@ COLLABORATORS = (
         "aiobs.capture.helper.helper_attributes",
         "aiobs.capture.streams.Tap.first",
         "aiobs.capture.deferred.closed",
+        "aiobs.capture.deferred.opened",
         "aiobs.semconv.content.plain_to_json",
     ),
-    *_steps("aiobs.capture.streams.Tap.shadow_close", "aiobs.capture.deferred.opened", loses="logs"),
+    *_steps("aiobs.capture.streams.Tap.shadow_close", loses="logs"),
     Collaborator("call_event", ("aiobs.exporters.session_file.call_event",), ("raises",), loses="calls"),
     Collaborator("function_event", ("aiobs.exporters.session_file.function_event",), ("raises",), loses="functions"),
+    # Connections that stay open
+    Collaborator("socket-initial", ("socket:initial",)),
+    Collaborator("socket-read_sent", ("socket:read_sent",), loses="spans metrics logs"),  # what is not seen to be asked
+    Collaborator("socket-read_received", ("socket:read_received",), loses="logs"),
+    Collaborator("socket-read_ending", ("socket:read_ending",), misleads="logs"),
+    *(
+        Collaborator(f"connection-{name}", (f"connection:{name}",), loses=loses)
+        for name, loses in (
+            ("read_request", ""), ("read_prompt", ""), ("settle", ""), ("session_request", ""), ("session_response", ""),
+            ("fold_chunk", "logs"),  # an error is an event like any other
+        )
+    ),
 )  # fmt: skip
 
 SINGLES = tuple(Breakage(collaborator, mode) for collaborator in COLLABORATORS for mode in collaborator.modes)
+OF_CONNECTIONS = tuple(single for single in SINGLES if single.of.places[0].startswith(("socket:", "connection:")))
+OF_CALLS = tuple(single for single in SINGLES if single not in OF_CONNECTIONS)
 
 
 # Putting a breakage in place
@@ -375,8 +390,11 @@ def _found(damage: Damage, place: str) -> list[tuple[Any, str]]:
     providers = (OPENAI, GOOGLE)
     if table == "provider":
         return [(provider, name) for provider in providers]
-    if table in ("operation", "helper"):
+    if table in ("operation", "helper", "socket"):
         return [(row, name) for provider in providers for row in getattr(provider, f"{table}s")]
+    if table == "connection":
+        sockets = [socket for provider in providers for socket in provider.sockets]
+        return [(row, name) for socket in sockets for row in (socket.session, socket.response)]
     if table == "context":
         return [(_instead(damage, "opentelemetry.context", "_RUNTIME_CONTEXT"), name)]
     if name:

@@ -16,7 +16,10 @@ from opentelemetry.context import _RUNTIME_CONTEXT as RUNTIME_CONTEXT  # what is
 
 from aiobs import observe, span
 from aiobs.testing import Simulator
-from tests.contract.drivers import DRIVERS, NEEDLE, PROMPT, SAID, Driver
+from aiobs.testing import gemini_live as live_wire
+from aiobs.testing import openai_realtime as realtime_wire
+from aiobs.testing.socket_server import Drop, Script, SocketServer
+from tests.contract.drivers import DRIVERS, NEEDLE, OPERATIONS, PROMPT, SAID, Driver, Operation
 
 
 class House:
@@ -27,6 +30,7 @@ class House:
         self._runner = asyncio.Runner()
         self._clients: dict[tuple[tuple[str, str], bool], Any] = {}
         self._open = AsyncExitStack()
+        self._sockets: SocketServer | None = None
         self.attached: list[str] = []
 
     def run(self, made: Callable[[], Awaitable[Any]]) -> Any:
@@ -52,6 +56,20 @@ class House:
     def _entered(self, driver: Driver) -> Any:
         return self._runner.run(self._open.enter_async_context(driver.async_client(self.simulator)))
 
+    def connecting(self, kind: str, script: Script) -> Any:
+        """A client whose connections go to a server that follows the script."""
+        if self._sockets is None:
+            self._sockets = SocketServer(script)
+        self._sockets.script = script
+        key = ((kind, "connections"), False)
+        if key not in self._clients:
+            address = self._sockets.origin.replace("http", "ws")
+            if kind == "live":
+                self._clients[key] = live_client(address)
+            else:
+                self._clients[key] = getattr(self._sockets, kind)(websocket_base_url=address)
+        return self._clients[key]
+
     def ask(self, driver: Driver) -> Callable[[], Any]:
         """What makes the call."""
         return partial(driver.method(self.client(driver)), **driver.arguments())
@@ -68,8 +86,19 @@ class House:
 
     def close(self) -> None:
         """Close the async clients and the loop."""
+        if self._sockets is not None:
+            self._sockets.close()
         self._runner.run(self._open.aclose())
         self._runner.close()
+
+
+def live_client(address: str) -> Any:
+    """With only an address: that one is dialled as it is, without TLS."""
+    from google import genai
+
+    client = genai.Client(vertexai=True, http_options={"base_url": address})
+    vars(client._api_client)["_websocket_ssl_ctx"] = {}  # it hands on a TLS context for addresses without TLS too
+    return client
 
 
 def context_now() -> dict[str, Any]:
@@ -478,15 +507,100 @@ _OWN: dict[str, Callable[[House], Any]] = {
     "chat": _chat,
 }
 
-_CHOSEN = ("openai-chat", "gemini")
+# Connections that stay open
+
+_ASK = {"type": "response.create", "model": "m", "input": PROMPT}
+_HALF = realtime_wire.spoken("r", SAID)[:4]
+_WRONG = [realtime_wire.event("error", error={"type": "invalid_request_error", "code": "x", "message": NEEDLE})]
+
+
+def _talk(
+    house: House, api: str, script: Script, until: str, *, is_async: bool, ends: BaseException | None = None
+) -> Any:
+    """What a program gets that asks once, over ``realtime`` or ``responses``, and leaves after an event, or raises."""
+    client = house.connecting("async_openai" if is_async else "openai", script)
+    options = {"model": "m"} if api == "realtime" else {}
+
+    def is_last(event: Any) -> bool:
+        if ends is not None and event.type == until:
+            raise ends
+        return bool(event.type == until)
+
+    async def ask() -> Any:
+        got = []
+        async with getattr(client, api).connect(**options) as connection:
+            await connection.send(_ASK)
+            async for event in connection:
+                got.append(event.type)
+                if is_last(event):
+                    return got
+
+    if is_async:
+        return house.run(ask)
+    got = []
+    with getattr(client, api).connect(**options) as connection:
+        connection.send(_ASK)
+        for event in connection:
+            got.append(event.type)
+            if is_last(event):
+                break
+    return got
+
+
+def _live(house: House) -> Any:
+    script = live_wire.live([live_wire.text(SAID), live_wire.complete()])
+    client = house.connecting("live", script)
+
+    async def ask() -> Any:
+        async with client.aio.live.connect(model="m", config={"response_modalities": ["TEXT"]}) as session:
+            await session.send_client_content(turns={"role": "user", "parts": [{"text": PROMPT}]})
+            return [message.text async for message in session.receive()]
+
+    return house.run(ask)
+
+
+def _connections() -> Iterator[Situation]:
+    for is_async in (False, True):
+        kind = "async" if is_async else "sync"
+        talks: dict[str, tuple[str, Callable[[], Script], str, BaseException | None]] = {
+            "realtime-answered": ("realtime", lambda: realtime_wire.realtime(realtime_wire.spoken("r", SAID)), "response.done", None),
+            "realtime-left": ("realtime", lambda: realtime_wire.realtime(_HALF), "response.output_audio.delta", None),
+            "realtime-raising": ("realtime", lambda: realtime_wire.realtime(_HALF), "response.output_audio.delta", LookupError("the program's own")),
+            "realtime-refused": ("realtime", lambda: realtime_wire.realtime(_WRONG), "error", None),
+            "realtime-dropped": ("realtime", lambda: realtime_wire.realtime([*_HALF, Drop()]), "response.done", None),
+            "connected": ("responses", lambda: realtime_wire.responses(realtime_wire.written("r", SAID)), "response.completed", None),
+        }  # fmt: skip
+        for name, (api, script, until, ends) in talks.items():
+            yield Situation(f"{name}-{kind}", partial(_scripted, api, script, until, is_async, ends))
+    yield Situation("live-async", _live)
+
+
+def _scripted(
+    api: str, script: Callable[[], Script], until: str, is_async: bool, ends: BaseException | None, house: House
+) -> Any:
+    return _talk(house, api, script(), until, is_async=is_async, ends=ends)
+
+
+_EVERY = bool(os.environ.get("AIOBS_CHAOS_PAIRS"))
+_CHOSEN = ("openai-chat", "openai-responses", "gemini")
 """The operations that differ in how they are driven; the others join in a long run."""
+
+OTHERS = tuple(operation for operation in OPERATIONS if operation.name not in _CHOSEN)
+
+
+def situations_of(operation: Operation) -> tuple[Situation, ...]:
+    """Every situation that a program can get into with it."""
+    return tuple(situation for driver in DRIVERS if driver.of is operation for situation in _of(driver))
+
 
 SITUATIONS = (
     *(
         situation
-        for driver in DRIVERS
-        if driver.of.name in _CHOSEN or os.environ.get("AIOBS_CHAOS_PAIRS") or driver.of.name.endswith("responses")
-        for situation in _of(driver)
+        for operation in OPERATIONS
+        if operation.name in _CHOSEN or _EVERY
+        for situation in situations_of(operation)
     ),
     *(Situation(name, play) for name, play in _OWN.items()),
 )
+
+CONNECTIONS = tuple(_connections())

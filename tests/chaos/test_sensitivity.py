@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from tests.chaos.breakages import SINGLES
-from tests.chaos.situations import SITUATIONS
+from tests.chaos.situations import CONNECTIONS, OTHERS, SITUATIONS, situations_of
 from tests.chaos.trial import Trials
+from tests.versions import has
 
 pytestmark = [
     pytest.mark.quiet_guard,
@@ -19,7 +20,7 @@ pytestmark = [
 
 PLACES = (
     "openai-chat-sync-whole-answered", "openai-chat-sync-stream-answered", "openai-chat-async-whole-refused",
-    "gemini-sync-stream-answered", "function", "async-generator", "block", "functions",
+    "gemini-sync-stream-answered", "function", "async-generator", "block", "functions", "realtime-answered-sync",
 )  # fmt: skip
 
 UNGUARDED = {
@@ -31,6 +32,7 @@ UNGUARDED = {
     "aiobs.capture.telemetry": "get_tracer-raises",
     "aiobs.capture.function": "capture.function.reduced-raises",
     "aiobs.capture.helper": "capture.helper.merged-raises",
+    "aiobs.capture.sockets": "socket-read_received-raises",
     "aiobs.ambient.session": "context-attach-raises",
     "aiobs.ambient.otel": "set_attributes-raises",
     "aiobs.runtime": "journal-write-raises",
@@ -55,11 +57,21 @@ def loudly(function: Callable[..., Any], error: Exception) -> None:
 def test_a_guard_that_is_missing(trials: Trials, monkeypatch: pytest.MonkeyPatch, module: str) -> None:
     """What is reported with the guard gone is not reported with it."""
     (breakage,) = [single for single in SINGLES if str(single) == UNGUARDED[module]]
-    situations = [situation for situation in SITUATIONS if situation.name in PLACES]
+    situations = [situation for situation in (*SITUATIONS, *CONNECTIONS) if situation.name in PLACES]
     assert trials.problems(situations, breakage) == []
     monkeypatch.setattr(importlib.import_module(module), "guarded", unguarded)
     monkeypatch.setattr(importlib.import_module(module), "swallow", loudly, raising=False)
     assert trials.problems(situations, breakage) != []
+
+
+def test_a_guard_that_is_missing_under_any_operation(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The operations that have a share of the trials only are all tried."""
+    (breakage,) = [single for single in SINGLES if str(single) == "set_attributes-raises"]
+    monkeypatch.setattr(importlib.import_module("aiobs.capture.recording"), "guarded", unguarded)
+    missed = [
+        one.name for one in OTHERS if all(map(has, one.features)) and not trials.problems(situations_of(one), breakage)
+    ]
+    assert missed == []
 
 
 def test_a_guard_that_logs_what_it_swallows(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from aiobs.exporters.session_file import SessionFile
 def leave_a_journal(path: str) -> None:
     """As a process does that is killed: a closed segment that nobody folds."""
     file = SessionFile(path=path)
-    record = {"id": "s", "name": "s", "started_at": 1.0, "ended_at": None, "meta": {}, "labels": {}}
+    record = {"id": "s", "name": "s", "started_at": 1.0, "ended_at": None, "meta": {"pid": 1, "cwd": "/"}, "labels": {}}
     file.session(record)
     call = FunctionCall("f", "m.f", "m", [], {})
     file.write(call, span_id=1, trace_id=2, parent_span_id=None, session_id="s")

@@ -24,7 +24,7 @@ OWN = json.loads(files("aiobs.semconv").joinpath("aiobs.json").read_text(encodin
 
 @pytest.mark.parametrize("name", DUP)
 def test_a_registry_is_consistent(name: str) -> None:
-    """Every attribute that a span, metric or event lists is defined; every type is one that the check knows."""
+    """SX-04: every attribute that a span, metric or event lists is defined; every type is one that the check knows."""
     registry = Registry.load(*CURRENT) if name == "aiobs" else Registry.load(name)
     signals = [*registry.spans.values(), *registry.metrics.values(), *registry.events.values()]
     assert {attribute for signal in signals for attribute in signal.attributes} <= set(registry.attributes)

@@ -42,7 +42,7 @@ STREAMS = tuple(driver for driver in DRIVERS if driver.streams)
 
 def _errors(driver: Driver, refused: bool) -> Sequence[str]:
     unread = refused and driver.is_async and driver.streams and driver.of.sdk.name == "gemini"
-    return ["gemini errors of async streams"] if unread else []
+    return [*(driver.of.refusals if refused else ()), *(["gemini errors of async streams"] if unread else [])]
 
 
 def parametrize(drivers: Sequence[Driver], *, refused: bool = False) -> pytest.MarkDecorator:

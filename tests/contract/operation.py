@@ -45,11 +45,12 @@ class Operation:
     ``stream_arguments`` are theirs beside the prompt, which goes to ``prompt`` as ``asks`` shapes it · ``said`` is the
     text of an answer, ``piece`` that of a chunk · ``usage`` is scripted by the wire's names, and comes to ``tokens``
     (input, output) · ``reason`` is the finish reason of a good answer · ``opening``: a stream's first events, without
-    an end · ``features`` of ``tests/versions.py`` that the installed SDK must have · ``target``: what the span is named
-    after where that is not the model · ``is_text``: what it says is text, not a picture or sound · ``is_binary``: an
+    an end · ``features`` of ``tests/versions.py`` that the installed SDK must have, ``refusals`` those without which it
+    does not hand on a refusal · ``target``: what the span is named after where that is not the model · ``is_text``: what it says is text, not a picture or sound · ``is_binary``: an
     answer is bytes as they come, none of which the SDK refuses · ``needles``: how often the needle is on the span when
     the gate is open, if that is not twice for inference and else never · ``objects`` makes the arguments that are objects
-    of the SDK · ``hands_on_anything``: an event that is no JSON goes to the program as it is.
+    of the SDK · ``hands_on_anything``: an event that is no JSON goes to the program as it is · ``body``: the type whose
+    fields the method takes as ``**`` of anything.
     """
 
     name: str
@@ -69,9 +70,11 @@ class Operation:
     reason: str | None = None
     opening: Sequence[bytes] = ()
     features: Sequence[str] = ()
+    refusals: Sequence[str] = ()
     target: str | None = None
     needles: int | None = None
     hands_on_anything: bool = False
+    body: Callable[[], Any] | None = None
     is_text: bool = True
     is_binary: bool = False
     objects: Callable[[], Mapping[str, Any]] = dict

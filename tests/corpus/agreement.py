@@ -7,12 +7,33 @@ from typing import Any
 
 from opentelemetry.sdk.trace import ReadableSpan
 
-from tests.corpus import expected_batches, expected_gemini, expected_interactions, expected_openai
+from tests.corpus import (
+    expected_batches,
+    expected_gemini,
+    expected_google_tokens,
+    expected_interactions,
+    expected_media,
+    expected_openai,
+    expected_texts,
+)
 from tests.corpus.calls import Outcome, SDKCall
 from tests.corpus.expected import Expected, Spoken
 from tests.corpus.recordings import Recorded
+from tests.corpus.serving import GOOGLE
 
-_GOVERNED = ("gen_ai.", "openai.", "error.")
+_MODULES: tuple[Any, ...] = (
+    expected_openai,
+    expected_texts,
+    expected_media,
+    expected_batches,
+    expected_gemini,
+    expected_google_tokens,
+    expected_interactions,
+)
+KINDS = {kind: module for module in _MODULES for kind in module.OPERATIONS}
+"""Kind of call → the module that works out what its spans have to say."""
+
+_GOVERNED = ("gen_ai.", "openai.", "error.", "aiobs.usage.", "aiobs.token_count", "aiobs.moderation.")
 _ELSEWHERE = frozenset({
     "gen_ai.provider.name", "gen_ai.response.time_to_first_chunk", "gen_ai.system_instructions",
     "gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.tool.definitions",
@@ -46,26 +67,16 @@ def disagreements(exchange: Recorded, call: SDKCall, outcome: Outcome, spans: li
 
 def expected(exchange: Recorded, call: SDKCall, outcome: Outcome) -> Expected:
     """What was asked, and what came back or why nothing did."""
-    if exchange.kind.startswith("batches"):
-        return Expected(expected_batches.attributes_of(exchange))
-    if exchange.kind == "interactions":
-        assert exchange.status == 200, "no refusal of an interaction is recorded so far"
-        answer = expected_interactions.answer_of(exchange)
-        return Expected({**expected_interactions.request_of(exchange), **answer.attributes}, answer.spoken)
-    google = call.family in ("gemini", "vertex")
-    asked = (
-        expected_gemini.request_of(exchange, call.arguments["model"])
-        if google
-        else expected_openai.request_of(exchange)
-    )
-    provider: Any = expected_gemini if google else expected_openai
+    kind = KINDS[exchange.kind]
+    asked = kind.request_of(exchange)
     if exchange.status >= 400:
         assert outcome.error is not None
+        provider: Any = expected_gemini if call.family in GOOGLE else expected_openai
         return Expected({**asked, **provider.error_of(exchange, _public(outcome.error[0]))})
     if outcome.error is not None:
         broken = {"error.type": _public(outcome.error[0])}
         return Expected({**asked, **broken, **({"gen_ai.response.finish_reasons": ("error",)} if call.streams else {})})
-    answer = provider.answer_of(exchange)
+    answer = kind.answer_of(exchange)
     return Expected({**asked, **answer.attributes}, answer.spoken)
 
 

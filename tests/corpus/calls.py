@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import inspect
 import pkgutil
-import re
 import warnings
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from tests.corpus.recordings import Recorded
 
@@ -20,8 +18,38 @@ OPENAI_METHODS = {
     "responses": "openai.resources.responses:Responses.create",
     "embeddings": "openai.resources.embeddings:Embeddings.create",
     "batches": "openai.resources.batches:Batches.create",
+    "batches.retrieve": "openai.resources.batches:Batches.retrieve",
+    "completions": "openai.resources.completions:Completions.create",
+    "responses.retrieve": "openai.resources.responses:Responses.retrieve",
+    "responses.compact": "openai.resources.responses:Responses.compact",
+    "responses.input_tokens": "openai.resources.responses.input_tokens:InputTokens.count",
+    "conversations.create": "openai.resources.conversations:Conversations.create",
+    "conversations.delete": "openai.resources.conversations:Conversations.delete",
+    "images.generate": "openai.resources.images:Images.generate",
+    "images.edit": "openai.resources.images:Images.edit",
+    "speech": "openai.resources.audio.speech:Speech.create",
+    "transcriptions": "openai.resources.audio.transcriptions:Transcriptions.create",
+    "translations": "openai.resources.audio.translations:Translations.create",
+    "moderations": "openai.resources.moderations:Moderations.create",
 }
 """Where the methods are; not every release has all of them."""
+
+GOOGLE_METHODS = {
+    "generate_content": "models.generate_content",
+    "generate_content_stream": "models.generate_content_stream",
+    "embed_content": "models.embed_content",
+    "count_tokens": "models.count_tokens",
+    "caches.create": "caches.create",
+    "interactions": "interactions.create",
+}
+
+OWN = ("images.edit",)
+"""Kinds whose requests the SDK has to make of something else: the answers are what is replayed."""
+
+BOUNDARY = "recorded"
+"""Of the forms that are sent: the same each time, so that two requests can be compared."""
+
+_PICTURE = ("logo.png", b"\x89PNG----", "image/png")
 
 
 @dataclass(frozen=True)
@@ -54,43 +82,54 @@ class Outcome:
 
 def call_of(exchange: Recorded) -> SDKCall:
     """The call that makes this request."""
-    if exchange.kind == "embed_content":
-        return SDKCall(_google(exchange), ("models", "embed_content"), _embed_arguments(exchange), False)
-    if exchange.kind == "interactions":
-        return SDKCall("gemini", ("interactions", "create"), dict(exchange.request), exchange.is_streamed)
-    if exchange.kind.startswith("generate_content"):
-        return SDKCall(
-            _google(exchange), ("models", exchange.kind), _generate_arguments(exchange), exchange.is_streamed
-        )
-    if exchange.kind == "batches.retrieve":
-        asked = urlsplit(exchange.url).path.rpartition("/")[2]
-        return SDKCall("openai", ("batches", "retrieve"), {"batch_id": asked}, False)
+    arguments = _ARGUMENTS.get(exchange.kind, _openai_arguments)(exchange)
+    if exchange.kind in GOOGLE_METHODS:
+        path = GOOGLE_METHODS[exchange.kind]
+        return SDKCall(_google(exchange), tuple(path.split(".")), arguments, exchange.is_streamed)
     family = "azure_openai" if exchange.host.endswith(".azure.com") else "openai"
-    path = ("chat", "completions", "create") if exchange.kind == "chat" else (exchange.kind, "create")
-    return SDKCall(family, path, _openai_arguments(exchange.request, path), exchange.is_streamed)
+    return SDKCall(family, _openai_path(exchange.kind), arguments, exchange.is_streamed)
 
 
 def _google(exchange: Recorded) -> str:
     return "vertex" if "/publishers/" in exchange.url else "gemini"
 
 
-def _openai_arguments(body: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
+def _openai_path(kind: str) -> tuple[str, ...]:
+    """``openai.resources.audio.speech:Speech.create`` is ``audio.speech.create`` of a client."""
+    module, _, method = OPENAI_METHODS[kind].partition(":")
+    return (*module.split(".")[2:], method.partition(".")[2])
+
+
+def _openai_arguments(exchange: Recorded) -> dict[str, Any]:
     """The body as keywords; what this SDK has no keyword for, as ``extra_body``."""
-    known = _openai_keywords(path)
+    body = exchange.request
+    known = frozenset(inspect.signature(pkgutil.resolve_name(OPENAI_METHODS[exchange.kind])).parameters)
     extra = {key: value for key, value in body.items() if key not in known}
     arguments = {key: value for key, value in body.items() if key in known}
     return {**arguments, "extra_body": extra} if extra else arguments
 
 
-def _openai_keywords(path: tuple[str, ...]) -> frozenset[str]:
-    return frozenset(inspect.signature(pkgutil.resolve_name(OPENAI_METHODS[path[0]])).parameters)
+def _form_arguments(exchange: Recorded) -> dict[str, Any]:
+    """The same of a form, whose fields are text."""
+    given = _openai_arguments(exchange)
+    file = given["file"]
+    if "stream" in given:
+        given["stream"] = given["stream"] == "true"
+    return {**given, "file": (file.filename, file.content, file.content_type), "extra_headers": _form_headers()}
 
 
-def _model(exchange: Recorded) -> str:
-    """The model in the URL."""
-    found = re.search(r"/models/([^/:]+):", unquote(urlsplit(exchange.url).path))
-    assert found
-    return found[1]
+def _form_headers() -> dict[str, str]:
+    return {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+
+
+def _edit_arguments(exchange: Recorded) -> dict[str, Any]:
+    """What was asked, of a picture of ours: its own was somewhere on the web, or was not recorded."""
+    asked = {key: value for key, value in _openai_arguments(exchange).items() if key != "extra_body"}
+    return {**asked, "image": _PICTURE, "extra_headers": _form_headers()}
+
+
+def _id(name: str) -> Callable[[Recorded], dict[str, Any]]:
+    return lambda exchange: {name: exchange.last}
 
 
 def _generate_arguments(exchange: Recorded) -> dict[str, Any]:
@@ -101,7 +140,7 @@ def _generate_arguments(exchange: Recorded) -> dict[str, Any]:
     extra = {key: config.pop(key) for key in list(config) if key not in known}
     if extra:
         config["http_options"] = {"extra_body": extra}
-    return {"model": _model(exchange), "contents": contents, "config": config or None}
+    return {"model": exchange.model, "contents": contents, "config": config or None}
 
 
 def _config_keys() -> frozenset[str]:
@@ -115,7 +154,35 @@ def _embed_arguments(exchange: Recorded) -> dict[str, Any]:
     requests = exchange.request["requests"]
     contents = [request["content"] for request in requests]
     options = {key: value for key, value in requests[0].items() if key not in ("model", "content")}
-    return {"model": _model(exchange), "contents": contents, "config": options or None}
+    return {"model": exchange.model, "contents": contents, "config": options or None}
+
+
+def _count_arguments(exchange: Recorded) -> dict[str, Any]:
+    """The contents; other clients send them in a request that is to be counted whole."""
+    asked = exchange.request.get("generateContentRequest", exchange.request)
+    return {"model": exchange.model, "contents": asked["contents"]}
+
+
+def _cache_arguments(exchange: Recorded) -> dict[str, Any]:
+    config = {key: value for key, value in exchange.request.items() if key != "model"}
+    return {"model": exchange.request["model"], "config": config}
+
+
+_ARGUMENTS: dict[str, Callable[[Recorded], dict[str, Any]]] = {
+    "batches.retrieve": _id("batch_id"),
+    "responses.retrieve": _id("response_id"),
+    "conversations.delete": _id("conversation_id"),
+    "transcriptions": _form_arguments,
+    "translations": _form_arguments,
+    "images.edit": _edit_arguments,
+    "generate_content": _generate_arguments,
+    "generate_content_stream": _generate_arguments,
+    "embed_content": _embed_arguments,
+    "count_tokens": _count_arguments,
+    "caches.create": _cache_arguments,
+    "interactions": lambda exchange: dict(exchange.request),
+}
+"""Kind → the arguments of the call, where they are not the body of the request."""
 
 
 # Making it
@@ -174,7 +241,7 @@ def _see(outcome: Outcome, value: Any) -> None:
 def dumped(value: Any) -> Any:
     """A value of an SDK as plain data; an SDK that cannot dump its own value says why in its place."""
     if not hasattr(value, "model_dump"):
-        return value
+        return getattr(value, "content", value)  # of an answer that is bytes
     try:
         return value.model_dump(warnings=False)
     except Exception as error:

@@ -18,19 +18,24 @@ from tests.corpus.expected import (
 )
 from tests.corpus.recordings import Recorded
 
+OPERATIONS = {
+    "generate_content": "generate_content",
+    "generate_content_stream": "generate_content",
+    "embed_content": "embeddings",
+}
 _OUTPUTS = {"IMAGE": "image", "AUDIO": "speech", "TEXT": "text"}
 
 
 # Requests
 
 
-def request_of(exchange: Recorded, model: str) -> dict[str, Any]:
+def request_of(exchange: Recorded) -> dict[str, Any]:
     """Model and parameters that were asked for."""
     if exchange.kind == "embed_content":
         asked = exchange.request["requests"][0]
         found = {
-            "gen_ai.operation.name": "embeddings",
-            "gen_ai.request.model": model,
+            "gen_ai.operation.name": OPERATIONS[exchange.kind],
+            "gen_ai.request.model": exchange.model,
             "gen_ai.embeddings.dimension.count": asked.get("outputDimensionality"),
         }
         return without_none(found)
@@ -38,8 +43,8 @@ def request_of(exchange: Recorded, model: str) -> dict[str, Any]:
     thinking = {_snake(key): value for key, value in config.get("thinking_config", {}).items()}
     level = thinking.get("thinking_level")  # the SDK sends its enum's spelling
     found = {
-        "gen_ai.operation.name": "generate_content",
-        "gen_ai.request.model": model,
+        "gen_ai.operation.name": OPERATIONS[exchange.kind],
+        "gen_ai.request.model": exchange.model,
         "gen_ai.request.temperature": double(config.get("temperature")),
         "gen_ai.request.top_p": double(config.get("top_p")),
         "gen_ai.request.top_k": config.get("top_k"),

@@ -8,6 +8,9 @@ from typing import Any
 from tests.corpus.expected import Expected, Spoken, at, double, entries, strings, text, tokens, without_none
 from tests.corpus.recordings import Recorded
 
+OPERATIONS = {"interactions": "generate_content"}
+"""What it is called if no agent is asked."""
+
 _REASONS = {"completed": "stop", "requires_action": "tool_calls", "failed": "error"}
 
 
@@ -18,7 +21,7 @@ def request_of(exchange: Recorded) -> dict[str, Any]:
     agent = text(asked.get("agent"))
     return without_none(
         {
-            "gen_ai.operation.name": "generate_content" if agent is None else "invoke_agent",
+            "gen_ai.operation.name": OPERATIONS[exchange.kind] if agent is None else "invoke_agent",
             "gen_ai.request.model": text(asked.get("model")),
             "gen_ai.agent.name": agent,
             "gen_ai.agent.id": agent,

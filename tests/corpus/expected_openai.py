@@ -20,6 +20,9 @@ from tests.corpus.expected import (
 )
 from tests.corpus.recordings import Recorded
 
+OPERATIONS = {"chat": "chat", "responses": "chat", "embeddings": "embeddings"}
+
+
 # Requests
 
 
@@ -28,7 +31,7 @@ def request_of(exchange: Recorded) -> dict[str, Any]:
     body = exchange.request
     tier = body.get("service_tier")
     common = {
-        "gen_ai.operation.name": "embeddings" if exchange.kind == "embeddings" else "chat",
+        "gen_ai.operation.name": OPERATIONS[exchange.kind],
         "gen_ai.request.model": body.get("model"),
         "gen_ai.request.temperature": double(body.get("temperature")),
         "gen_ai.request.top_p": double(body.get("top_p")),
@@ -105,7 +108,7 @@ def error_of(exchange: Recorded, raised: str) -> dict[str, Any]:
 
 def answer_of(exchange: Recorded) -> Expected:
     """What came back, by the kind of call."""
-    readers = {"chat": _chat, "responses": _responses, "embeddings": _embeddings}
+    readers = {"chat": _chat, "responses": responses_of, "embeddings": _embeddings}
     return readers[exchange.kind](exchange)
 
 
@@ -196,7 +199,8 @@ def _collect_calls(pieces: dict[tuple[int, Any], list[Any]], index: int, message
 # Responses
 
 
-def _responses(exchange: Recorded) -> Expected:
+def responses_of(exchange: Recorded) -> Expected:
+    """A response, whole or in events."""
     answers = [exchange.frames[0]] if not exchange.is_sse else [at(frame, "response") for frame in exchange.frames]
     answers = [answer for answer in answers if isinstance(answer, dict)]
     last: dict[str, Any] = answers[-1] if answers else {}
@@ -217,7 +221,7 @@ def _responses(exchange: Recorded) -> Expected:
     }
     if last.get("status") == "failed":
         found["error.type"] = text(at(last, "error", "code")) or "error"
-    said = _said(output) if output else _pieces(exchange)
+    said = said_in(output) if output else _pieces(exchange)
     return Expected(without_none(found), [said])
 
 
@@ -234,7 +238,8 @@ def _finish(last: dict[str, Any], exchange: Recorded) -> tuple[str, ...] | None:
     return ("cancelled",) if status == "cancelled" else None
 
 
-def _said(output: list[Any]) -> Spoken:
+def said_in(output: list[Any]) -> Spoken:
+    """What the items of a response say."""
     said = Spoken()
     for item in output:
         kind = item["type"]

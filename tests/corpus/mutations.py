@@ -52,7 +52,7 @@ class Event:
 def mutant(exchange: Recorded, random: Random) -> Mutant:
     """The exchange's answer with one to three changes."""
     changed = Mutant(exchange, exchange.status, exchange.headers, exchange.body)
-    if random.random() < 0.06:
+    if random.random() < 0.06 or not exchange.frames:  # sound has no fields
         random.choice(_ON_BYTES)(changed, random)
         return changed
     stream = _stream(exchange) if exchange.is_sse else None

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
+from aiobs.testing.multipart import parse_form
 from tests.versions import has
 
 VARIABLE = "AIOBS_CASSETTES"
@@ -28,7 +29,8 @@ KINDS = {
     "responses.delete": r"DELETE .*/responses/[^/]+",
     "responses.compact": r"POST .*/responses/compact",
     "responses.input_tokens": r"POST .*/responses/input_tokens",
-    "conversations": r"\w+ .*/conversations(?:/.*)?",
+    "conversations.create": r"POST .*/conversations",
+    "conversations.delete": r"DELETE .*/conversations/[^/]+",
     "images.generate": r"POST .*/images/generations",
     "images.edit": r"POST .*/images/edits",
     "speech": r"POST .*/audio/speech",
@@ -41,7 +43,8 @@ KINDS = {
     "assistants": r"\w+ .*/(?:assistants|threads)(?:/.*)?",
     "interactions": r"POST .*/interactions",
     "count_tokens": r"POST .*/models/[^/]+:countTokens",
-    "cached_contents": r"\w+ .*/cachedContents(?:/.*)?",
+    "caches.create": r"POST .*/cachedContents",
+    "caches.delete": r"DELETE .*/cachedContents/[^/]+",
     "not a model call": r"\w+ .*/(?:files|vector_stores|token|telemetry/runs|organization/usage)(?:/.*)?",
 }
 """What kind of call a method and path are; the first that fits."""
@@ -56,32 +59,30 @@ SUPPORTED = {
     "interactions": "gemini interactions",
     "batches": "openai",
     "batches.retrieve": "openai",
+    "completions": "openai",
+    "responses.retrieve": "openai responses",
+    "responses.compact": "openai responses.compact",
+    "responses.input_tokens": "openai counts of tokens",
+    "conversations.create": "openai conversations",
+    "conversations.delete": "openai conversations",
+    "images.generate": "openai",
+    "images.edit": "openai",
+    "speech": "openai",
+    "transcriptions": "openai",
+    "translations": "openai",
+    "moderations": "openai",
+    "count_tokens": "gemini",
+    "caches.create": "gemini",
 }
 """The kinds that are replayed, those with a row in a provider's table of operations: what the SDK must have for it."""
 
-NOT_INSTRUMENTED = "not instrumented yet"
-NOT_REPLAYED = "not replayed yet"
-FORM = "its request is a form, which was not recorded"
-
 UNSUPPORTED = {
-    "completions": ("openai.resources.completions:Completions.create", NOT_REPLAYED),
-    "responses.retrieve": ("openai.resources.responses:Responses.retrieve", NOT_REPLAYED),
-    "responses.delete": ("openai.resources.responses:Responses.delete", NOT_INSTRUMENTED),
-    "responses.compact": ("openai.resources.responses:Responses.compact", NOT_REPLAYED),
-    "responses.input_tokens": ("openai.resources.responses.input_tokens:InputTokens.count", NOT_REPLAYED),
-    "conversations": ("openai.resources.conversations:Conversations.create", NOT_REPLAYED),
-    "images.generate": ("openai.resources.images:Images.generate", NOT_REPLAYED),
-    "images.edit": ("openai.resources.images:Images.edit", FORM),
-    "speech": ("openai.resources.audio.speech:Speech.create", NOT_REPLAYED),
-    "transcriptions": ("openai.resources.audio.transcriptions:Transcriptions.create", FORM),
-    "translations": ("openai.resources.audio.translations:Translations.create", FORM),
-    "moderations": ("openai.resources.moderations:Moderations.create", NOT_REPLAYED),
-    "realtime": ("openai.resources.realtime.client_secrets:ClientSecrets.create", NOT_INSTRUMENTED),
-    "assistants": ("openai.resources.beta.threads.runs:Runs.create", NOT_INSTRUMENTED),
-    "count_tokens": ("google.genai.models:Models.count_tokens", NOT_REPLAYED),
-    "cached_contents": ("google.genai.caches:Caches.create", NOT_REPLAYED),
+    "responses.delete": "openai.resources.responses:Responses.delete",
+    "realtime": "openai.resources.realtime.client_secrets:ClientSecrets.create",
+    "assistants": "openai.resources.beta.threads.runs:Runs.create",
+    "caches.delete": "google.genai.caches:Caches.delete",
 }
-"""The kinds that are recorded and not replayed: the SDK method that would make such a call, and why not."""
+"""The kinds that are recorded and not instrumented: the SDK method that would make such a call."""
 
 _HOP_BY_HOP = frozenset({"connection", "content-encoding", "content-length", "keep-alive", "transfer-encoding"})
 
@@ -100,8 +101,28 @@ class Recorded:
 
     @cached_property
     def request(self) -> Any:
-        """The JSON that was sent; nothing is an empty object."""
-        return json.loads(self.asked or b"{}")
+        """The JSON that was sent, or the fields of the form; nothing is an empty object."""
+        if not self.is_form:
+            return json.loads(self.asked or b"{}")
+        boundary = self.asked.partition(b"\r\n")[0].removeprefix(b"--").decode()
+        return parse_form(f"multipart/form-data; boundary={boundary}", self.asked)
+
+    @property
+    def is_form(self) -> bool:
+        """A form was sent, not JSON."""
+        return self.asked.startswith(b"--")
+
+    @property
+    def model(self) -> str:
+        """The model that Google's URLs name."""
+        found = re.search(r"/models/([^/:]+):", unquote(urlsplit(self.url).path))
+        assert found
+        return found[1]
+
+    @property
+    def last(self) -> str:
+        """What the URL ends with: often an id."""
+        return urlsplit(self.url).path.rpartition("/")[2]
 
     @property
     def host(self) -> str:

@@ -46,7 +46,7 @@ COUNTING = counting()
 @pytest.mark.skipif(COUNTING.versions() != KEPT["versions"], reason=f"the counts are those of {KEPT['versions']}")
 @pytest.mark.timeout(300)
 def test_a_call_costs_what_it_did() -> None:
-    """No scenario takes a tenth more than its kept count."""
+    """S1-84: no scenario, `@observe` among them, takes a tenth more than its kept count."""
     found = COUNTING.counts("aiobs", "start")
     assert not (told := differences(found, KEPT["counts"])), "\n".join(told)
 

@@ -16,6 +16,7 @@ from aiobs.testing import Simulator
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
+GUIDES = ("session-file.md",)
 NOT_RUN = "<!-- not run -->"
 FENCE = re.compile(rf"(?:^({re.escape(NOT_RUN)})\n)?^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:|#)([^)\s#]+)[^)]*\)")
@@ -28,13 +29,18 @@ class Block(NamedTuple):
     code: str
 
 
-def blocks() -> list[Block]:
-    """Every block of the README but those marked as not run."""
+def blocks(page: str = README) -> list[Block]:
+    """Every block of a page but those marked as not run."""
     return [
-        Block(re.findall(r"^## (.*)$", README[: found.start()], re.MULTILINE)[-1], found[2])
-        for found in FENCE.finditer(README)
+        Block(re.findall(r"^## (.*)$", page[: found.start()], re.MULTILINE)[-1], found[2])
+        for found in FENCE.finditer(page)
         if not found[1]
     ]
+
+
+def blocks_of_guides() -> list[Block]:
+    """Those of docs/*.md that are guides."""
+    return [block for guide in GUIDES for block in blocks((ROOT / "docs" / guide).read_text("utf-8"))]
 
 
 def run(code: str, simulator: Simulator, folder: Path) -> None:
@@ -47,6 +53,12 @@ def run(code: str, simulator: Simulator, folder: Path) -> None:
 
 @pytest.mark.parametrize("block", blocks(), ids=lambda block: block.heading)
 def test_every_python_block_of_the_readme_runs(block: Block, simulator: Simulator, tmp_path: Path) -> None:
+    """Copied from the page, it runs, without a warning."""
+    run(block.code, simulator, tmp_path)
+
+
+@pytest.mark.parametrize("block", blocks_of_guides(), ids=lambda block: block.heading)
+def test_every_python_block_of_a_guide_runs(block: Block, simulator: Simulator, tmp_path: Path) -> None:
     """Copied from the page, it runs, without a warning."""
     run(block.code, simulator, tmp_path)
 

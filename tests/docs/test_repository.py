@@ -32,6 +32,12 @@ def test_make_help_describes_every_command() -> None:
     assert sorted(re.findall(r"^  make (\w+) +\w", shown.stdout, re.MULTILINE)) == sorted(targets)
 
 
+def test_the_top_level_is_the_design_cards() -> None:
+    """SX-07: what the card names is there."""
+    for name in ("pyproject.toml", "src", "tests", "examples", "collector-config", "README.md"):
+        assert (ROOT / name).exists(), name
+
+
 def test_constraints_are_plain_pins_of_every_dependency() -> None:
     """constraints.txt has ``name==version`` lines only, and one for each requirement of pyproject.toml."""
     lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()

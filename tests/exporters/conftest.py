@@ -18,7 +18,14 @@ from aiobs.exporters.session_file import SessionFile
 
 def session_record(name: str = "s", **fields: Any) -> dict[str, Any]:
     session_id = str(uuid.uuid4())
-    record = {"id": session_id, "name": name, "started_at": 1.0, "ended_at": 2.0, "meta": {}, "labels": {}}
+    record = {
+        "id": session_id,
+        "name": name,
+        "started_at": 1.0,
+        "ended_at": 2.0,
+        "meta": {"pid": 1, "cwd": "/"},
+        "labels": {},
+    }
     return {**record, **fields}
 
 

@@ -26,7 +26,7 @@ from tests.exporters.conftest import *
 session = sys.argv[1] if sys.argv[1:] else None
 recorder = Recorder()
 parent = {{"parent_session_id": os.environ["PARENT"]}} if "PARENT" in os.environ else {{}}
-record = session_record(ended_at=None, meta=parent, **({{"id": session}} if session else {{}}))
+record = session_record(ended_at=None, meta={{"pid": 1, "cwd": "/", **parent}}, **({{"id": session}} if session else {{}}))
 recorder.file.session(record)
 """
 

@@ -59,6 +59,10 @@ def _leave_the_shadow() -> None:
     _put(streams.Tap, "_unshadow", lambda tap: None)
 
 
+def _leave_the_shadow_to_the_collector() -> None:
+    _put(streams.Tapped, "__del__", lambda chunks: None)
+
+
 def _stream_and_tap_hold_each_other() -> None:
     original = streams.StreamTap.attach
 
@@ -86,6 +90,7 @@ BREAKAGES: dict[str, Callable[[], None]] = {
     "thread-per-call": _start_a_thread,
     "task-per-call": _start_a_task,
     "shadow-left": _leave_the_shadow,
+    "shadow-waits": _leave_the_shadow_to_the_collector,
     "stream-tap-cycle": _stream_and_tap_hold_each_other,
     "error-kept": _the_recording_keeps_the_error,
 }

@@ -7,10 +7,7 @@ import pytest
 from tests.memory.conftest import Order
 from tests.memory.references import SCENES, is_left_open
 
-NOT_YET = ("gemini-agent-sync-stream", "gemini-agent-async-stream", "gemini-batch")
-"""Streams of interactions whose objects go later than without us, and batches that fail: to be looked at."""
-
-CHOSEN = [name for name in SCENES if not name.startswith(("vertex", *NOT_YET))]
+CHOSEN = [name for name in SCENES if not name.startswith("vertex")]
 
 
 @pytest.mark.parametrize("scene", CHOSEN)

@@ -17,6 +17,7 @@ LEAKS = {
 
 HELD = {
     "shadow-left": ("openai-chat-sync-stream-read", "response after the stream"),
+    "shadow-waits": ("gemini-agent-sync-stream-unread", "response after the stream"),
     "stream-tap-cycle": ("openai-chat-sync-stream-read", "stream after the stream"),
     "error-kept": ("openai-chat-sync-whole-failing", "error after the error"),
 }

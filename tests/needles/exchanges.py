@@ -6,7 +6,7 @@ import inspect
 import json
 import types
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import zip_longest
@@ -68,7 +68,11 @@ def _plain_client(driver: Driver, simulator: Simulator) -> Any:
 
 def _requests(driver: Driver, method: Any, form: str) -> Iterator[dict[str, Any]]:
     """Every parameter; Google's SDK refuses configs with fields of the other API, so there each field goes alone."""
-    hints = {name: kind for name, kind in typing.get_type_hints(method).items() if name not in _SAID_OTHERWISE}
+    hints = {
+        name: kind
+        for name, kind in typing.get_type_hints(method).items()
+        if name not in (*_SAID_OTHERWISE, *_anything(method))
+    }
     place, planter = f"{driver.of.name} request", Planter(form)
     extra = driver.of.stream_arguments if driver.streams else {}
     if driver.of.sdk.name == "openai":
@@ -78,20 +82,38 @@ def _requests(driver: Driver, method: Any, form: str) -> Iterator[dict[str, Any]
     yield from _google_requests(driver, form, hints, place)
 
 
+def _anything(method: Any) -> list[str]:
+    """The names of ``*args`` and ``**kwargs``."""
+    kinds = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    return [name for name, each in inspect.signature(method).parameters.items() if each.kind in kinds]
+
+
 def _google_requests(driver: Driver, form: str, hints: dict[str, Any], place: str) -> Iterator[dict[str, Any]]:
     planter = Planter(form)
     base = driver.arguments(needle(f"{place}.{driver.of.prompt or 'nothing'}"))
     if "model" in base:
         yield {**base, "model": needle(f"{place}.model")}
-    for name in hints.keys() - {"model", "config"}:
-        for value in planter.variants(hints[name], f"{place}.{name}"):
-            yield {**base, name: value}
-    model = next(option for option in typing.get_args(hints["config"]) if hasattr(option, "model_fields"))
-    for field, kind in fields_of(model).items():
-        where = f"{place}.config:{model.__name__}.{field}"
+    for name, kind in {**hints, **_body(driver)}.items():
+        if name not in ("model", "config", *_SAID_OTHERWISE):
+            for value in planter.variants(kind, f"{place}.{name}"):
+                yield {**base, name: value}
+    for field, kind, where in _config(hints, place):
         for value in planter.variants(kind, where, 1):
             if form == "plain" or value not in Planter().variants(kind, where, 1):
                 yield {**base, "config": {field: value}}
+
+
+def _body(driver: Driver) -> Mapping[str, Any]:
+    """What the method takes as ``**`` of anything."""
+    return fields_of(driver.of.body()) if driver.of.body else {}
+
+
+def _config(hints: dict[str, Any], place: str) -> Iterator[tuple[str, Any, str]]:
+    """The fields of the method's config, if it has one, with their types and places."""
+    options = typing.get_args(hints.get("config"))
+    for model in [option for option in options if hasattr(option, "model_fields")][:1]:
+        for field, kind in fields_of(model).items():
+            yield field, kind, f"{place}.config:{model.__name__}.{field}"
 
 
 def _answers(driver: Driver, method: Any, form: str) -> Iterator[Callable[[Simulator], None]]:
@@ -102,11 +124,17 @@ def _answers(driver: Driver, method: Any, form: str) -> Iterator[Callable[[Simul
         yield from (_whole(each) for each in made)
         return
     last = ("error", "response.failed")
-    quiet = [each for each in made if each.get("type") not in last]
+    quiet = [each for each in made if _kind(each) not in last]
     yield _streamed(quiet)
     for kind in last:
-        if any(each.get("type") == kind for each in made):
-            yield _streamed([*quiet[:20], *(each for each in made if each.get("type") == kind)])
+        if any(_kind(each) == kind for each in made):
+            yield _streamed([*quiet[:20], *(each for each in made if _kind(each) == kind)])
+
+
+def _kind(event: Any) -> str | None:
+    """What an event says that it is."""
+    found: str | None = event.get("type") or event.get("event_type") if isinstance(event, dict) else None
+    return found
 
 
 def _answer_types(driver: Driver, method: Any) -> tuple[Any, Any]:
@@ -127,9 +155,7 @@ def _whole(answer: Any) -> Callable[[Simulator], None]:
 
 def _streamed(chunks: Sequence[Any]) -> Callable[[Simulator], None]:
     events = [
-        f"event: {each['type']}\ndata: {json.dumps(each)}\n\n".encode()
-        if isinstance(each, dict) and "type" in each
-        else f"data: {json.dumps(each)}\n\n".encode()
+        (f"event: {kind}\n" if (kind := _kind(each)) else "").encode() + f"data: {json.dumps(each)}\n\n".encode()
         for each in chunks
     ]
     return lambda simulator: simulator.raw([*events, b"data: [DONE]\n\n"])

@@ -173,7 +173,7 @@ def _turn(variants: list[Any], turn: int) -> Any:
     return [] if isinstance(variants[0], list) else variants[0]
 
 
-_TELLING = frozenset({"type", "role", "object", "status"})
+_TELLING = frozenset({"type", "event_type", "role", "object", "status"})
 _SCALARS: Mapping[Any, Any] = {
     bool: True,
     int: 3,
@@ -182,10 +182,13 @@ _SCALARS: Mapping[Any, Any] = {
 }
 
 
+_ALIASES = tuple(module.TypeAliasType for module in (typing, typing_extensions) if hasattr(module, "TypeAliasType"))
+
+
 def _bare(kind: Any) -> Any:
     """Without what only annotates it."""
     while True:
-        if isinstance(kind, typing.TypeAliasType if hasattr(typing, "TypeAliasType") else ()):
+        if isinstance(kind, _ALIASES):
             kind = kind.__value__
         elif typing.get_origin(kind) in (typing.Annotated, typing.Required, typing.NotRequired):
             kind = typing.get_args(kind)[0]

@@ -25,8 +25,9 @@ CREDENTIALS = re.compile(
 which an SDK quotes when they are no numbers."""
 
 CONFIGURED = (
-    "background", "chunking_strategy", "complexity", "include", "input_fidelity", "language", "languages", "moderation",
-    "output_format", "quality", "response_format", "size", "stream_format", "style", "timestamp_granularities", "voice",
+    "background", "chunking_strategy", "completion_window", "complexity", "endpoint", "include", "input_fidelity",
+    "input_file_id", "language", "languages", "moderation", "output_format", "quality", "response_format", "service_tier",
+    "size", "stream_format", "style", "timestamp_granularities", "voice",
 )  # fmt: skip
 """Parameters that go into ``aiobs.request.config``: words of the provider, none of the user."""
 
@@ -36,15 +37,23 @@ _SCALARS = (
 )
 """Parameters of configs of Google that are words of the provider's."""
 
+SESSION_FILE = "the session file's"
+"""In the place of an attribute: there is none, but the session file has it."""
+
 ALLOWED: tuple[tuple[str, tuple[str, ...]], ...] = (
     *((rf"request\.{key}(\[\]|:VoiceID\.id)?$", (f"{names.REQUEST_CONFIG}.{key}",)) for key in CONFIGURED),
     (r"request\.vector_store_id$", ("gen_ai.data_source.id",)),
+    (r"-batch request\.src(:BatchJobSource\.file_name)?$", (f"{names.REQUEST_CONFIG}.src",)),
+    (r"request\.agent$", ("gen_ai.agent.id", "gen_ai.agent.name")),
     (r"request\.model$", (names.REQUEST_MODEL, names.RESPONSE_MODEL)),  # the simulator answers with the model asked for
-    (r"request\.stop(\[\])?$|Config\.stop_sequences\[\]$", ("gen_ai.request.stop_sequences",)),
-    (r"request\.reasoning_effort$|request\.reasoning:Reasoning\.effort$", ("gen_ai.request.reasoning.level",)),
+    (r"request\.stop(\[\])?$|Config(Param)?\.stop_sequences\[\]$", ("gen_ai.request.stop_sequences",)),
+    (
+        r"request\.(reasoning_effort|reasoning:\w+\.effort|generation_config:\w+\.thinking_level)$",
+        ("gen_ai.request.reasoning.level",),
+    ),
     (r"request\.service_tier$", ("openai.request.service_tier",)),
     (r"request\.encoding_format$", ("gen_ai.request.encoding_formats",)),
-    (r"request\.previous_response_id$", ("gen_ai.request.previous_response.id",)),
+    (r"request\.previous_(response|interaction)_id$", ("gen_ai.request.previous_response.id",)),
     (r"request\.conversation(:\w+\.id)?$", (names.CONVERSATION_ID,)),
     (r"request\.prompt:\w+\.id$", ("gen_ai.prompt.name",)),
     (r"request\.prompt:\w+\.version$", ("gen_ai.prompt.version",)),
@@ -55,7 +64,7 @@ ALLOWED: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"answer:\w+\.(id|response_id)$", (names.RESPONSE_ID,)),
     (r"answer:\w+\.status$", (names.RESPONSE_STATUS,)),
     (r"answer:Conversation\w*\.id$", (names.CONVERSATION_ID,)),
-    (r"answer:(CachedContent|GenerateVideosOperation)\.name$", (names.RESPONSE_ID,)),
+    (r"answer:(BatchJob|CachedContent|GenerateVideosOperation)\.name$", (names.RESPONSE_ID,)),
     (r"answer:CachedContent\.model$", (names.RESPONSE_MODEL,)),
     (r"-videos request\.model$", (names.RESPONSE_ID,)),  # an operation is below its model
     (r"request\.upscale_factor$", (f"{names.REQUEST_CONFIG}.upscale_factor",)),
@@ -67,21 +76,54 @@ ALLOWED: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"answer:\w+\.choices\[\]:\w+\.finish_reason$", (names.FINISH_REASONS,)),
     (r"answer:\w+\.candidates\[\]:\w+\.finish_reason$", (names.FINISH_REASONS,)),
     (r"answer:\w+\.incomplete_details:\w+\.reason$", (names.FINISH_REASONS,)),
-    (r"answer:(Response\w*Event\.response:)?Response\.status$", (names.FINISH_REASONS,)),  # and the file's status
-    (r"answer:Response\w*Event\.response:Response\.id$", (names.RESPONSE_ID,)),
-    (r"answer:Response\w*Event\.response:Response\.model$", (names.RESPONSE_MODEL,)),
-    (r"answer:Response\w*Event\.response:Response\.service_tier$", (names.SERVICE_TIER,)),
-    (r"answer:Response\w*Event\.response:Response\.conversation:Conversation\.id$", (names.CONVERSATION_ID,)),
-    (r"answer:Response\w*Event\.response:Response\.incomplete_details:\w+\.reason$", (names.FINISH_REASONS,)),
-    (r"\b(error\.code|error:ResponseError\.code|ResponseErrorEvent\.code)$", (names.ERROR_TYPE, "exception.type")),
+    (
+        r"answer:((Beta)?Response\w*Event\.response:)?(Beta)?Response\.status$",
+        (names.FINISH_REASONS,),
+    ),  # and the file's status
+    (r"answer:Batch\.(endpoint|completion_window|\w+_file_id)$", (SESSION_FILE,)),
+    (r"answer:(\w+\.interaction:)?Interaction\w*\.status$", (names.FINISH_REASONS, names.RESPONSE_STATUS)),
+    (r"answer:\w+\.(interaction:\w+\.|interaction_)id$", (names.RESPONSE_ID,)),
+    (r"answer:\w+\.interaction:\w+\.model$", (names.RESPONSE_MODEL,)),
+    (r"answer:(Beta)?Response\w*Event\.response:(Beta)?Response\.id$", (names.RESPONSE_ID,)),
+    (r"answer:(Beta)?Response\w*Event\.response:(Beta)?Response\.model$", (names.RESPONSE_MODEL,)),
+    (r"answer:(Beta)?Response\w*Event\.response:(Beta)?Response\.service_tier$", (names.SERVICE_TIER,)),
+    (
+        r"answer:(Beta)?Response\w*Event\.response:(Beta)?Response\.conversation:Conversation\.id$",
+        (names.CONVERSATION_ID,),
+    ),
+    (
+        r"answer:(Beta)?Response\w*Event\.response:(Beta)?Response\.incomplete_details:\w+\.reason$",
+        (names.FINISH_REASONS,),
+    ),
+    (
+        r"\b(error\.code|(error|interaction:\w+\.errors\[\]|Interaction\.errors\[\]):\w*Error\.code|\w*ResponseErrorEvent\.code)$",
+        (names.ERROR_TYPE, "exception.type"),
+    ),
     (r"^error\.request_id$|^answer\.request_id$", (names.REQUEST_ID,)),
+    *(
+        (rf"^(realtime|responses) {place}$", attributes)  # over a connection, these are within an event
+        for place, attributes in (
+            (r"request:ResponseCreate\.model", (names.REQUEST_MODEL, names.RESPONSE_MODEL)),
+            (r"request:\w+\.service_tier", ("openai.request.service_tier",)),
+            (r"request:\w+\.previous_response_id", ("gen_ai.request.previous_response.id",)),
+            (r"(request|answer):.*\.conversation(_id|:\w+\.id)?", (names.CONVERSATION_ID,)),
+            (r"(request|answer):.*\.prompt:\w+\.id", ("gen_ai.prompt.name",)),
+            (r"(request|answer):.*\.prompt:\w+\.version", ("gen_ai.prompt.version",)),
+            (r"request:.*\.reasoning:\w+\.effort", ("gen_ai.request.reasoning.level",)),
+            (r"request:.*\.output:\w+\.voice(:\w+\.id)?", (f"{names.REQUEST_CONFIG}.voice",)),
+            (r"request:.*\.output_modalities\[\]", (f"{names.REQUEST_CONFIG}.modalities",)),
+            (r"answer:.*\.transcription:\w+\.model", (f"{names.REQUEST_CONFIG}.transcription_model",)),
+            (r"answer:\w+\.response:\w+\.id", (names.RESPONSE_ID,)),
+            (r"answer:\w+\.(response|session):\w+\.model", (names.RESPONSE_MODEL,)),
+        )
+    ),
     (r"^tool\.name$", (names.TOOL_NAME,)),
     (r"^tool\.description$", ("gen_ai.tool.description",)),
     (r"^tool\.id$", (names.TOOL_CALL_ID,)),
 )
 """Places whose value is recorded whatever the gate says → the attributes that are for it; every other is content."""
 
-_IN_NAMES = {names.REQUEST_MODEL, names.TOOL_NAME, "gen_ai.data_source.id"}
+_IN_NAMES = {names.REQUEST_MODEL, names.TOOL_NAME, "gen_ai.agent.name", "gen_ai.data_source.id"}
 _ERROR_TEXTS = {"exception.message", "exception.stacktrace"}
 _OURS = {names.INPUT, names.OUTPUT}
 _FILES = ("file", "journal")

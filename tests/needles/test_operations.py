@@ -16,18 +16,8 @@ pytestmark = [
 ]
 
 
-NOT_YET = frozenset(
-    {
-        *("gemini-agent", "gemini-batch", "gemini-caches", "gemini-interactions", "gemini-tokens", "openai-batch"),
-        *("openai-beta-create", "openai-beta-retrieve", "vertex-caches", "vertex-edit-image", "vertex-interactions"),
-        *("vertex-recontext-image", "vertex-segment-image", "vertex-tokens", "vertex-upscale-image", "vertex-videos"),
-    }
-)
-"""Operations not all of whose plain places ``rules.py`` knows; their own tests look at content and credentials."""
-
-
 @pytest.mark.parametrize("setting", SETTINGS, ids=str)
-@pytest.mark.parametrize("driver", [driver for driver in DRIVERS if driver.of.name not in NOT_YET], ids=str)
+@pytest.mark.parametrize("driver", DRIVERS, ids=str)
 def test_needles(
     driver: Driver, setting: Setting, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

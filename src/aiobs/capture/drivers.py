@@ -51,6 +51,7 @@ def call_sync(
         guarded(recording.fail, error)
         raise
     finally:
+        del args, kwargs  # the traceback of an error keeps this frame
         if token is not None:  # no token, no way back
             guarded(detach, token)
     return _watched(recording, result)
@@ -87,6 +88,7 @@ async def _run(
         guarded(recording.fail, error)
         raise
     finally:
+        del args, kwargs  # the traceback of an error keeps this frame
         if token is not None:  # no token, no way back
             guarded(detach, token)
     return _watched(recording, result)
@@ -142,6 +144,8 @@ def _first(
     except BaseException as error:
         guarded(recording.fail, error)
         raise
+    finally:
+        del args, kwargs  # the traceback of an error keeps this frame
     chunks = _watched(recording, generator)
     token = guarded(attach, recording.context)
     try:

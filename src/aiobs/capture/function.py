@@ -5,12 +5,13 @@ What does not depend on the call (names, where the function is defined) is in it
 
 from __future__ import annotations
 
-import uuid
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from opentelemetry import trace
+from opentelemetry._logs import SeverityNumber
 from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
@@ -19,27 +20,38 @@ from aiobs.ambient.session import Session
 from aiobs.call import Callsite, FunctionCall
 from aiobs.capture import deferred
 from aiobs.capture import telemetry as pipeline
-from aiobs.capture.handoff import checked, end_span, records
-from aiobs.capture.reduce import DEFAULT_POLICY, is_secret, reduced
+from aiobs.capture.callsite import OWN, find_callsite
+from aiobs.capture.handoff import end_span, records
+from aiobs.capture.marked import Mark, deliver
+from aiobs.capture.reduce import CapturePolicy, is_secret, reduced
+from aiobs.capture.spans import start_span
 from aiobs.capture.suppression import is_suppressed
 from aiobs.clock import monotonic_ns, wall_ns
-from aiobs.errors import exception_text, public_name, scrub
+from aiobs.errors import exception_text, public_name, scrub, stack_trace
 from aiobs.guard import guarded, typed
 from aiobs.semconv import names
 from aiobs.semconv.attributes import put_attributes
 from aiobs.semconv.credentials import REDACTED
 from aiobs.semconv.encode import Attributes, callsite_attributes
-from aiobs.semconv.serialise import clean_text, plain_to_json
+from aiobs.semconv.serialise import clean_text, plain_to_json, truncate
+
+LONGEST_ERROR = 65_536
+"""Bytes of an error text that are kept."""
+
+_DRIVERS = ("aiobs.capture.wrappers", "aiobs.capture.drivers", "aiobs.capture.streams")
+"""Where an exception passes that a recording inside of this one has told of."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """What is observed, worked out once.
 
-    ``name`` is the span's, ``api`` (and ``title``, if it is not the name) the session file's. ``content`` are the
-    attributes that arguments and result go to. ``tool`` is set for a tool that a model called, ``cause_of`` where an
-    SDK puts an error of its own around what the function raised, ``error_of`` where a result can say that the function
-    failed: it gives the ``error.type``, or None.
+    ``name`` is the span's, without surrogates; ``api`` (and ``title``, if it is not the name) the session file's.
+    ``content`` are the attributes that arguments and result go to. ``tool`` is set for a tool that a model called,
+    ``cause_of`` where an SDK puts an error of its own around what the function raised, ``error_of`` where a result can
+    say that the function failed: it gives the ``error.type``, or None. ``hides``: some arguments are redacted:
+    ``hidden`` are their positions, ``hidden_from`` the one from which on all are, ``excluded`` their keywords, and
+    ``keywords``, if given, those outside of which all are.
     """
 
     name: str
@@ -52,10 +64,17 @@ class Target:
     tool: str | None = None
     cause_of: Callable[[BaseException], BaseException] | None = None
     error_of: Callable[[Any], str | None] | None = None
-    parameters: tuple[str, ...] = ()
+    hides: bool = False
+    hidden: frozenset[int] = frozenset()
+    hidden_from: int = sys.maxsize
+    excluded: frozenset[str] = frozenset()
+    keywords: frozenset[str] | None = None
     is_method: bool = False
+    policy: CapturePolicy | None = None
     capture_args: bool = True
     capture_result: bool = True
+    capture_instance: bool = False
+    called_from: bool = False
     enh_prompt: bool = False
     auto_enhance_after: int | None = None
 
@@ -64,13 +83,17 @@ class FunctionRecording:
     """One call of an observed function: start, then finish or fail once."""
 
     __slots__ = (
+        "_forks",
+        "_hidden",
         "_items",
         "_parent",
+        "_policy",
         "_started",
         "_started_ns",
         "call",
         "context",
         "is_recorded",
+        "mark",
         "session",
         "span",
         "target",
@@ -86,15 +109,20 @@ class FunctionRecording:
         session: Session | None,
         parent: Context,
         started_ns: int,
+        mark: Mark | None,
     ) -> None:
         self.telemetry = telemetry
         self.target = target
         self.span = span
         self.is_recorded = is_recorded
         self.session = session
-        self.context = trace.set_span_in_context(span, parent)
+        self.mark = mark
+        self.context = trace.set_span_in_context(span, parent if mark is None else mark.within(parent))
         self.call: FunctionCall | None = None
+        self._policy = target.policy or telemetry.policy
+        self._hidden: tuple[str, ...] = ()
         self._items: Yielded | None = None
+        self._forks = deferred.forks
         self._parent = parent
         self._started_ns = started_ns
         self._started = monotonic_ns()
@@ -108,10 +136,44 @@ class FunctionRecording:
         if token is not None:
             detach(token)
 
+    def suspend(self, token: Any) -> None:
+        """A generator has come to a yield: its own context waits for it, the one of before is current again."""
+        context = guarded(get_current)
+        self.context = self.context if context is None else context
+        self.leave(token)
+
+    def record(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Take down what the function was called with."""
+        target = self.target
+        given: list[Any] | None = None
+        named: dict[str, Any] | None = None
+        if target.capture_args and self.telemetry.keeps_content:
+            given = _arguments(target, args, self._policy) if target.tool is None else None
+            named = _keywords(target, kwargs, self._policy)
+            if target.hides or (named and REDACTED in named.values()):
+                self._hidden = _hidden_texts(target, args, kwargs)
+        call = FunctionCall(target.title or target.name, target.api, target.module, given, named)
+        call.callsite, call.started_ns = target.callsite, self._started_ns
+        call.enh_prompt, call.auto_enhance_after = target.enh_prompt, target.auto_enhance_after
+        if self.mark is not None:
+            call.enh_prompt_id = self.mark.id
+        self.call = call
+        if target.called_from or target.capture_instance:
+            self._record_caller(args)
+
+    def _record_caller(self, args: tuple[Any, ...]) -> None:
+        if self.call is None:
+            return
+        if self.target.called_from:
+            self.call.called_from = guarded(find_callsite, 1, OWN)
+        if self.target.capture_instance and self.target.is_method and args:
+            kind = args[0] if isinstance(args[0], type) else type(args[0])
+            self.call.instance = f"<{kind.__name__}>"
+
     def add(self, item: Any) -> None:
         """The generator yielded this."""
         if self._items is None:
-            self._items = Yielded()
+            self._items = Yielded(self._policy)
         self._items.add(item)
 
     def finish(self, result: Any) -> None:
@@ -121,8 +183,8 @@ class FunctionRecording:
             return
         kind: str | None = None
         try:
-            if self.call is not None and self._is_captured(self.target.capture_result):
-                self.call.result = guarded(reduced, result)
+            if self.call is not None and self.target.capture_result and self.telemetry.keeps_content:
+                self.call.result = guarded(reduced, result, self._policy)
             if self.target.error_of is not None:
                 kind = guarded(self._error_in, self.target.error_of, result)
         finally:  # Ctrl-C may hit in the middle of it
@@ -137,16 +199,17 @@ class FunctionRecording:
 
     def close(self, at: int | None = None) -> None:
         """The generator ended, or was closed early, which is as good, now or ``at`` (of the monotonic clock)."""
-        if self.call is not None and self._is_captured(self.target.capture_result):
-            self.call.result = (self._items or Yielded()).picture()
+        if self.call is not None and self.target.capture_result and self.telemetry.keeps_content:
+            self.call.result = (self._items or Yielded(self._policy)).picture()
         self._end({}, at)
 
     def fail(self, error: BaseException, at: int | None = None) -> None:
         """The function raised; a cancellation or KeyboardInterrupt is not an error."""
         if self.target.cause_of is not None:
             error = guarded(self.target.cause_of, error) or error
+        is_told = self.target.capture_args and self.telemetry.keeps_content
         if self.call is not None:
-            self.call.error = guarded(_error_text, error, self._is_captured(self.target.capture_args))
+            self.call.error = guarded(_error_text, error, self._hidden if is_told else None)
         if not isinstance(error, Exception):
             self._end({names.CANCELLED: True}, at)
             return
@@ -154,18 +217,36 @@ class FunctionRecording:
         try:
             if self.is_recorded:
                 guarded(self._set_status, error, kind)
+                guarded(self._tell_of_exception, error, kind)
         finally:
             self._end({names.ERROR_TYPE: kind}, at)
 
-    def _set_status(self, error: Exception, kind: str) -> None:
-        told = self.telemetry.describes_errors and self.target.capture_args
-        self.span.set_status(StatusCode.ERROR, clean_text(scrub(exception_text(error))) if told else kind)
+    @property
+    def _describes_errors(self) -> bool:
+        return self.telemetry.describes_errors and self.target.capture_args
 
-    def _is_captured(self, wanted: bool) -> bool:
-        """What the function got or gave is wanted, and some output may have it."""
-        return wanted and (self.telemetry.content_in_file or self.telemetry.content_on_spans)
+    def _set_status(self, error: Exception, kind: str) -> None:
+        self.span.set_status(StatusCode.ERROR, _bounded(error, self._hidden) if self._describes_errors else kind)
+
+    def _tell_of_exception(self, error: Exception, kind: str) -> None:
+        """One event for each exception, however many observed functions it passes: the innermost tells."""
+        logger = self.telemetry.logger
+        if logger is None or self.target.tool is not None or _has_been_told(error):
+            return
+        attributes: Attributes = {names.EXCEPTION_TYPE: clean_text(kind)}
+        if self._describes_errors:
+            attributes[names.EXCEPTION_MESSAGE] = _bounded(error, self._hidden)
+            attributes[names.EXCEPTION_STACKTRACE] = _cut(stack_trace(error), self._hidden)
+        logger.emit(
+            context=self.context,
+            severity_number=SeverityNumber.WARN,
+            event_name=names.FUNCTION_EXCEPTION_EVENT,
+            attributes=attributes,
+        )
 
     def _end(self, attributes: Attributes, at: int | None) -> None:
+        if deferred.forks != self._forks:  # of the parent process, which ends it itself
+            return
         duration = max(0, (monotonic_ns() if at is None else at) - self._started)
         if self.call is not None:
             self.call.duration_ns = duration
@@ -176,6 +257,15 @@ class FunctionRecording:
                 guarded(self._record_tool, duration, attributes.get(names.ERROR_TYPE))
         finally:
             end_span(self.span, self._started_ns + duration, self._parent, self.telemetry.sink, self.session, self.call)
+            if self.mark is not None and self.mark.trace is not None:
+                guarded(self._deliver, self.mark)
+
+    def _deliver(self, mark: Mark) -> None:
+        """Give what came of it to the enhancer that waits for so many of them."""
+        after, identity = self.target.auto_enhance_after, self.span.get_span_context()
+        if self.call is not None and after is not None:
+            ids = (f"{identity.trace_id:032x}", f"{identity.span_id:016x}")
+            deliver(mark, self.target.api, after, self.call, ids, self.telemetry)
 
     def _write(self, attributes: Attributes) -> None:
         call, callsite = self.call, self.target.callsite
@@ -184,8 +274,7 @@ class FunctionRecording:
         if call is not None and self.telemetry.content_on_spans:
             given, returned = self.target.content
             if call.kwargs is not None:
-                passed = call.kwargs if call.args is None else {"args": call.args, "kwargs": call.kwargs}
-                attributes[given] = plain_to_json(passed)
+                attributes[given] = plain_to_json(_given(call))
             if self.target.capture_result and names.ERROR_TYPE not in attributes:
                 result = call.result if self.target.tool is None else _as_object(call.result)
                 attributes[returned] = plain_to_json(result)
@@ -205,70 +294,75 @@ def start(target: Target, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Func
     telemetry = pipeline.current()
     if telemetry.is_idle or (context and is_suppressed(context)):  # an empty one has nothing to say
         return None
-    enh_prompt_id = str(uuid.uuid4()) if target.enh_prompt else None
+    mark = Mark(is_awaited=target.auto_enhance_after is not None) if target.enh_prompt else None
     started_ns = wall_ns()
-    span = guarded(_start_span, telemetry, target, context, started_ns, enh_prompt_id) or pipeline.stand_in(context)
+    span = guarded(_start_span, telemetry, target, context, started_ns, mark) or pipeline.stand_in(context)
     ambient = typed(Ambient, ambient_of, span, context)
     session = ambient.session if ambient is not None and telemetry.sink is not None else None
     is_recorded = records(span)
     if not is_recorded and session is None:
         return None
-    recording = FunctionRecording(telemetry, target, span, is_recorded, session, context, started_ns)
-    if session is not None or telemetry.content_on_spans:
-        recording.call = guarded(_record, target, args, kwargs, telemetry, started_ns, enh_prompt_id)
+    recording = FunctionRecording(telemetry, target, span, is_recorded, session, context, started_ns, mark)
+    if session is not None or telemetry.content_on_spans or (mark is not None and mark.trace is not None):
+        guarded(recording.record, args, kwargs)
         if recording.call is not None and ambient is not None:
             recording.call.context = ambient.context
     return recording
 
 
 def _start_span(
-    telemetry: pipeline.Telemetry, target: Target, context: Context, started_ns: int, enh_prompt_id: str | None
+    telemetry: pipeline.Telemetry, target: Target, context: Context, started_ns: int, mark: Mark | None
 ) -> Span:
     attributes = target.attributes
-    if enh_prompt_id is not None:
-        attributes = {**attributes, names.ENH_PROMPT: True, names.ENH_PROMPT_ID: enh_prompt_id}
+    if mark is not None:
+        attributes = {**attributes, names.ENH_PROMPT: True, names.ENH_PROMPT_ID: mark.id}
     if target.auto_enhance_after is not None:
         attributes = {**attributes, names.ENH_PROMPT_AFTER: target.auto_enhance_after}
-    name = clean_text(target.name)
-    return checked(telemetry.tracer.start_span(name, context, SpanKind.INTERNAL, attributes, start_time=started_ns))
+    return start_span(telemetry.tracer, target.name, context, SpanKind.INTERNAL, attributes, started_ns)
 
 
-def _record(
-    target: Target,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    telemetry: pipeline.Telemetry,
-    started_ns: int,
-    enh_prompt_id: str | None,
-) -> FunctionCall:
-    captured = target.capture_args and (telemetry.content_in_file or telemetry.content_on_spans)
-    return FunctionCall(
-        name=target.title or target.name,
-        api=target.api,
-        module=target.module,
-        args=_arguments(target, args) if captured and target.tool is None else None,
-        kwargs=_keywords(kwargs) if captured else None,
-        callsite=target.callsite,
-        started_ns=started_ns,
-        enh_prompt=target.enh_prompt,
-        enh_prompt_id=enh_prompt_id,
-        auto_enhance_after=target.auto_enhance_after,
-    )
-
-
-def _arguments(target: Target, args: tuple[Any, ...]) -> list[Any]:
+def _arguments(target: Target, args: tuple[Any, ...], policy: CapturePolicy) -> list[Any]:
     """Positional arguments without self or cls; those of parameters that are named like a secret are redacted."""
-    first = 1 if target.is_method else 0
-    named = target.parameters
+    given = args[1:] if target.is_method else args
+    if not target.hides:
+        return [reduced(value, policy) for value in given]
     return [
-        REDACTED if position < len(named) and is_secret(named[position]) else reduced(value)
-        for position, value in enumerate(args)
-        if position >= first
+        REDACTED if _is_hidden_position(target, position) else reduced(value, policy)
+        for position, value in enumerate(given)
     ]
 
 
-def _keywords(kwargs: dict[str, Any]) -> dict[str, Any]:
-    return {name: REDACTED if is_secret(name) else reduced(value) for name, value in kwargs.items()}
+def _keywords(target: Target, kwargs: dict[str, Any], policy: CapturePolicy) -> dict[str, Any]:
+    if not target.excluded:
+        return {name: REDACTED if is_secret(name) else reduced(value, policy) for name, value in kwargs.items()}
+    return {
+        name: REDACTED if is_secret(name) or _is_excluded(target, name) else reduced(value, policy)
+        for name, value in kwargs.items()
+    }
+
+
+def _is_hidden_position(target: Target, position: int) -> bool:
+    return position in target.hidden or position >= target.hidden_from
+
+
+def _is_excluded(target: Target, name: str) -> bool:
+    return name in target.excluded or (target.keywords is not None and name not in target.keywords)
+
+
+def _hidden_texts(target: Target, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, ...]:
+    """The texts that are redacted: an error may quote them."""
+    given = args[1:] if target.is_method else args
+    hidden = [value for position, value in enumerate(given) if _is_hidden_position(target, position)]
+    hidden += [value for name, value in kwargs.items() if is_secret(name) or _is_excluded(target, name)]
+    return tuple(value for value in hidden if type(value) is str)
+
+
+def _given(call: FunctionCall) -> dict[str, Any] | None:
+    """What a function was called with, as one value."""
+    if call.args is None:
+        return call.kwargs
+    passed = {"args": call.args, "kwargs": call.kwargs}
+    return passed if call.instance is None else {"instance": call.instance, **passed}
 
 
 def _as_object(result: Any) -> Any:
@@ -276,24 +370,47 @@ def _as_object(result: Any) -> Any:
     return result if isinstance(result, dict) else {"result": result}
 
 
-def _error_text(error: BaseException, is_captured: bool) -> str:
-    """An error text can quote an argument: the class alone where arguments are not captured."""
+def _error_text(error: BaseException, hidden: tuple[str, ...] | None) -> str:
+    """An error text can quote an argument: the class alone (``hidden`` is None) where arguments are not captured."""
     name = type(error).__name__
-    return f"{name}: {scrub(exception_text(error))}" if is_captured else name
+    return name if hidden is None else f"{name}: {_bounded(error, hidden)}"
+
+
+def _bounded(error: BaseException, hidden: tuple[str, ...]) -> str:
+    return _cut(exception_text(error), hidden)
+
+
+def _cut(text: str, hidden: tuple[str, ...]) -> str:
+    """A text of any length without secrets, bounded; a secret that lies across the bound is seen whole."""
+    if len(text) > LONGEST_ERROR:
+        return truncate(scrub(text[: 2 * LONGEST_ERROR], hidden), LONGEST_ERROR)
+    return clean_text(scrub(text, hidden))
+
+
+def _has_been_told(error: BaseException) -> bool:
+    """The exception came through another recording, inside of this one: not through the driver that reports it."""
+    entry = error.__traceback__
+    driver = entry.tb_frame if entry is not None else None
+    while entry is not None:
+        if entry.tb_frame is not driver and entry.tb_frame.f_globals.get("__name__") in _DRIVERS:
+            return True
+        entry = entry.tb_next
+    return False
 
 
 class Yielded:
     """What a generator has yielded: the first items as the policy keeps them, and how many there were."""
 
-    def __init__(self) -> None:
+    def __init__(self, policy: CapturePolicy) -> None:
+        self._policy = policy
         self._kept: list[Any] = []
         self._count = 0
 
     def add(self, item: Any) -> None:
         """One more item; only the first few are looked at."""
         self._count += 1
-        if self._count <= DEFAULT_POLICY.max_items:
-            self._kept.append(guarded(reduced, item))
+        if self._count <= self._policy.max_items:
+            self._kept.append(guarded(reduced, item, self._policy))
 
     def picture(self) -> list[Any]:
         """The items as a reduced list."""

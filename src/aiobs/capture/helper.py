@@ -179,6 +179,9 @@ class HelperRecording:
             guarded(detach, context)
         _scope.reset(scope)
 
+    suspend = leave
+    """A chunk goes to the program."""
+
     def add(self, item: Any) -> None:
         """A chunk went to the program: the requests have looked at it."""
 

@@ -237,7 +237,7 @@ def _provider(name: str) -> Provider:
         shape_of=lambda result: Shape.VALUE,
         failure_of=summarize,
         answer_of=lambda error: None,
-        secrets_of=lambda client, kwargs: (),
+        secrets_of=lambda client: (),
         model_of=_model,
     )
 

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from types import TracebackType
+from types import FunctionType, TracebackType
 from typing import Any, TypeVar, cast, overload
 
 from opentelemetry import trace
 from opentelemetry.trace import Span
 
-from aiobs.call import Callsite
 from aiobs.capture.function import FunctionRecording, Target, start
+from aiobs.capture.reduce import CapturePolicy
+from aiobs.capture.targets import Options, checked_options, function_target
 from aiobs.capture.wrappers import observed
-from aiobs.errors import ConfigurationError
 from aiobs.guard import guarded
 from aiobs.semconv.serialise import attribute_value, clean_text
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_OBSERVED = "__aiobs_observed__"
+"""On a function that is observed: a class that is decorated leaves it as it is."""
 
 
 @overload
@@ -30,8 +32,11 @@ def observe(
     func: None = None,
     *,
     name: str | None = None,
-    capture_args: bool = True,
+    capture: CapturePolicy | None = None,
+    capture_args: bool | Mapping[str, Any] = True,
     capture_result: bool = True,
+    capture_instance: bool = False,
+    called_from: bool = False,
     enh_prompt: bool = False,
     auto_enhance_after: int | None = None,
 ) -> Observe: ...
@@ -39,21 +44,35 @@ def observe(
     func: F | None = None,
     *,
     name: str | None = None,
-    capture_args: bool = True,
+    capture: CapturePolicy | None = None,
+    capture_args: bool | Mapping[str, Any] = True,
     capture_result: bool = True,
+    capture_instance: bool = False,
+    called_from: bool = False,
     enh_prompt: bool = False,
     auto_enhance_after: int | None = None,
 ) -> F | Observe:
     """Make every call of a function a span: ``@observe``, ``@observe()``, ``@observe(name="step")``.
 
-    Works on functions, coroutines, generators, async generators and methods, and as ``with observe(name="step"):``.
-    ``capture_args=False`` keeps the arguments, also in error texts, out of everything; ``capture_result=False`` the
-    result. ``enh_prompt`` gives each call an id for prompt analysis; ``auto_enhance_after`` (at least 1) is recorded
-    with it. Behaviour, signature and kind of the function stay what they are.
+    Works on functions, coroutines, generators, async generators, methods, anything that can be called, on classes
+    (their public methods), and as ``with observe(name="step"):``. Behaviour, signature and kind stay what they are.
+
+    ``capture`` says how much of arguments and result is kept; ``capture_args=False`` keeps the arguments, also in error
+    texts, out of everything, ``{"exclude": [...]}`` those of some parameters; ``capture_result=False`` the result.
+    ``capture_instance`` tells the class of self, ``called_from`` the line of the call. ``enh_prompt`` gives each call
+    an id for prompt analysis; after every ``auto_enhance_after`` of them (at least 1) the prompt enhancer runs.
     """
-    if auto_enhance_after is not None and (not isinstance(auto_enhance_after, int) or auto_enhance_after < 1):
-        raise ConfigurationError(f"auto_enhance_after={auto_enhance_after!r} must be a whole number of 1 or more.")
-    decorator = Observe(name, capture_args, capture_result, enh_prompt, auto_enhance_after)
+    options = checked_options(
+        name=name,
+        capture=capture,
+        capture_args=capture_args,
+        capture_result=capture_result,
+        capture_instance=capture_instance,
+        called_from=called_from,
+        enh_prompt=enh_prompt,
+        auto_enhance_after=auto_enhance_after,
+    )
+    decorator = Observe(options)
     return decorator if func is None else decorator(func)
 
 
@@ -86,32 +105,19 @@ class SpanBlock(ABC):
 class Observe(SpanBlock):
     """What ``observe(...)`` with options returns: a decorator, and a context manager."""
 
-    def __init__(
-        self,
-        name: str | None,
-        capture_args: bool,
-        capture_result: bool,
-        enh_prompt: bool,
-        auto_enhance_after: int | None,
-    ) -> None:
-        self._name = name
-        self._options: dict[str, Any] = {
-            "capture_args": capture_args,
-            "capture_result": capture_result,
-            "enh_prompt": enh_prompt,
-            "auto_enhance_after": auto_enhance_after,
-        }
+    def __init__(self, options: Options) -> None:
+        self._options = options
         # Open blocks per task: one object may be entered by several at once, and by one several times.
         self._blocks: ContextVar[tuple[Block, ...]] = ContextVar("aiobs-blocks", default=())
 
     def __call__(self, function: F) -> F:
-        """Decorate a function, also one that is a classmethod or staticmethod already."""
-        if isinstance(function, (classmethod, staticmethod)):
-            return cast("F", type(function)(self(function.__func__)))
-        return cast("F", observed(function, _function_target(function, self._name, self._options)))
+        """Decorate a function, also one that is a classmethod or staticmethod already; or the methods of a class."""
+        if isinstance(function, type):
+            return cast("F", _with_observed_methods(function, self._options))
+        return cast("F", _observed(function, self._options))
 
     def __enter__(self) -> Span:
-        block = span(self._name or "block")
+        block = span(self._options.name or "block")
         self._blocks.set((*self._blocks.get(), block))
         return block.__enter__()
 
@@ -150,24 +156,35 @@ class Block(SpanBlock):
             guarded(self._recording.fail, error)
 
 
-def _function_target(function: Callable[..., Any], name: str | None, options: dict[str, Any]) -> Target:
-    code = getattr(inspect.unwrap(function), "__code__", None)
-    qualname = str(getattr(function, "__qualname__", type(function).__qualname__))
-    module = getattr(function, "__module__", None)
-    callsite = Callsite(code.co_filename, code.co_firstlineno, qualname) if code else None
-    parameters = code.co_varnames[: code.co_argcount] if code else ()
-    scope = qualname.rpartition(".")[0]
-    return Target(
-        name=name or str(getattr(function, "__name__", qualname)),
-        api=f"{module}.{qualname}",
-        module=module,
-        callsite=callsite,
-        attributes={},
-        parameters=parameters,
-        is_method=bool(scope) and not scope.endswith("<locals>") and parameters[:1] in (("self",), ("cls",)),
-        **options,
-    )
+def _observed(function: Any, options: Options) -> Any:
+    if isinstance(function, (classmethod, staticmethod)):
+        is_static = isinstance(function, staticmethod)
+        return type(function)(_wrapped(function.__func__, options, is_static=is_static))
+    return _wrapped(function, options)
+
+
+def _wrapped(function: Any, options: Options, *, is_static: bool = False) -> Any:
+    wrapper = observed(function, function_target(function, options, is_static=is_static))
+    setattr(wrapper, _OBSERVED, True)
+    return wrapper
+
+
+def _with_observed_methods(cls: type, options: Options) -> type:
+    """The class itself, the public methods that it defines observed; one that is observed already stays as it is."""
+    for name, found in list(vars(cls).items()):
+        function = found.__func__ if isinstance(found, (classmethod, staticmethod)) else found
+        is_open = isinstance(function, FunctionType) and not hasattr(function, _OBSERVED)
+        if is_open and not name.startswith("_"):
+            setattr(cls, name, _observed(found, options.named(options.name and f"{options.name}.{name}")))
+    return cls
 
 
 def _block_target(name: str, module: str | None) -> Target:
-    return Target(name=name, api=f"{module}.{name}", module=module, callsite=None, attributes={}, capture_args=False)
+    return Target(
+        name=guarded(clean_text, name) or "block",
+        api=f"{module}.{name}",
+        module=module,
+        callsite=None,
+        attributes={},
+        capture_args=False,
+    )

@@ -19,11 +19,12 @@ from opentelemetry.trace import Span, SpanKind, StatusCode
 from aiobs.ambient.current import Ambient, ambient_of
 from aiobs.ambient.session import Session
 from aiobs.call import Call, Callsite, Choice, Failure, Prompt, Request, Response, Server, Told
-from aiobs.capture import deferred, jobs
+from aiobs.capture import deferred, jobs, marked
 from aiobs.capture import telemetry as pipeline
-from aiobs.capture.handoff import checked, end_span, records
+from aiobs.capture.handoff import end_span, records
 from aiobs.capture.helper import HelperRecording, enclosing
 from aiobs.capture.provider import Operation, Provider
+from aiobs.capture.spans import start_span
 from aiobs.capture.suppression import is_suppressed
 from aiobs.clock import monotonic_ns, wall_ns
 from aiobs.errors import bare_failure, request_of, request_secrets, scrub, stack_trace
@@ -123,16 +124,9 @@ def _start_span(
     context: Context,
     started_ns: int,
 ) -> Span:
-    return checked(
-        telemetry.tracer.start_span(
-            span_name(operation, named_after),
-            context,
-            SpanKind.CLIENT,
-            start_attributes(operation, server, model),
-            (),
-            started_ns,
-        )
-    )
+    attributes = start_attributes(operation, server, model)
+    name = span_name(operation, named_after)
+    return start_span(telemetry.tracer, name, context, SpanKind.CLIENT, attributes, started_ns)
 
 
 def _is_recorded(context: Context, client: object, operation: Operation) -> bool:
@@ -163,6 +157,7 @@ class Recording:
         "headers",
         "helper",
         "is_recorded",
+        "mark",
         "operation",
         "parent",
         "provider",
@@ -204,6 +199,9 @@ class Recording:
         self.sent: Any = None  # the HTTP request, as far as a seam of the SDK has shown it
         self.headers: Any = None  # those of the HTTP response that counts, likewise
         self._open = [True]
+        self.mark = marked.mark_in(parent) if marked.has_begun else None
+        if self.mark is not None:
+            call.attributes[names.ENH_PROMPT_ID] = self.mark.id
         self.wants_content = self._asks_for_content()
         if self.wants_content:
             call.request.kwargs = _snapshot(kwargs)
@@ -211,7 +209,8 @@ class Recording:
 
     def _asks_for_content(self) -> bool:
         telemetry = self.telemetry
-        if self.session is not None and telemetry.content_in_file:
+        is_kept = self.session is not None or (self.mark is not None and self.mark.trace is not None)
+        if is_kept and telemetry.content_in_file:
             return True
         if not self.is_recorded:
             return False
@@ -377,6 +376,13 @@ class Recording:
             guarded(self._emit_events, logger, attributes, content)
         if (instruments := self.telemetry.instruments) is not None:
             guarded(instruments.record, call, self.context)
+        if self.mark is not None and self.mark.trace is not None:
+            guarded(self._tell_mark, self.mark)
+
+    def _tell_mark(self, mark: marked.Mark) -> None:
+        """The marked call in which this one was made wants to know of it; its content only where a file may have it."""
+        has_content = self.wants_content and self.telemetry.content_in_file
+        mark.take(self.call, self._prompt() if has_content else None, self._choices() if has_content else [])
 
     def _follow_job(self) -> None:
         above = trace.get_current_span(self.parent).get_span_context().span_id or None

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, ClassVar, NamedTuple
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from opentelemetry import trace
 from opentelemetry.context import Context, attach, detach
@@ -53,7 +53,12 @@ class Dial(NamedTuple):
         deferred.drain_if_any()
         given = {**self.kwargs, "settings": {}}
         recording = guarded(start, self.provider, self.socket.session, self.instance, (), given, self.callsite)
-        return guarded(SocketTap, self, recording) if recording is not None else None
+        if recording is None:
+            return None
+        tap = guarded(SocketTap, self, recording)
+        if tap is None:
+            guarded(recording.finish_unread)
+        return tap
 
 
 _dials: WeakKeyDictionary[Any, Dial] = WeakKeyDictionary()
@@ -61,6 +66,10 @@ _dials: WeakKeyDictionary[Any, Dial] = WeakKeyDictionary()
 
 _held: WeakKeyDictionary[Any, Grip] = WeakKeyDictionary()
 """Connections that are recorded."""
+
+
+_counting: WeakValueDictionary[tuple[str, str], SocketTap] = WeakValueDictionary()
+"""Session (its provider and id) → the connection that counts it; a further one repeats what that has been told."""
 
 
 class Grip:
@@ -148,13 +157,27 @@ class SocketTap:
         self.recording = recording
         self.wants_content = recording.wants_content
         self.response = Response(wants_content=recording.wants_content)
-        self.settings: dict[str, Any] = guarded(self.dial.socket.initial, self.dial.kwargs) or {}
+        self.settings: dict[str, Any] = typed(dict, self.dial.socket.initial, self.dial.kwargs) or {}
         self.inputs = Inputs()
         self.asked: deque[Turn] = deque(maxlen=_OLDEST)
         self.open: dict[str | None, Turn] = {}
         self._last_inputs = self.inputs
         self.has_spoken = False
-        deferred.opened(self)
+        self.repeats = bool(guarded(self._joins))
+        guarded(deferred.opened, self)
+
+    def _joins(self) -> bool:
+        """The session is one that another connection counts; if none does, this one will."""
+        find = self.dial.socket.attached_to
+        session = find(self.dial.kwargs) if find is not None else None
+        return session is not None and not self._counts(session)
+
+    def _counts(self, session: str) -> bool:
+        known = _counting.get(key := (self.dial.provider.name, session))
+        if known is not None and known is not self and known.recording.is_open:
+            return False
+        _counting[key] = self
+        return True
 
     @property
     def context(self) -> Context:
@@ -177,7 +200,7 @@ class SocketTap:
             return None
         is_more = sign.asked is None and bool(self.open)
         self._take_input(sign, self._last_inputs if is_more else self.inputs)
-        if sign.step is not Step.ASKED or is_more:
+        if sign.step is not Step.ASKED or is_more or self.repeats:
             return None
         self._settle_troubled()
         turn = self._new_turn(sign.asked, sign.key)
@@ -228,7 +251,7 @@ class SocketTap:
         if sign is NOTHING:
             return
         self._take_input(sign, self.inputs)
-        if sign.step is not None:
+        if sign.step is Step.SESSION or (sign.step is not None and not self.repeats):
             self._STEPS[sign.step](self, sign, event if sign.chunk is None else sign.chunk)
 
     def _revived(self) -> bool:
@@ -246,6 +269,8 @@ class SocketTap:
 
     def _on_session(self, sign: Sign, event: Any) -> None:
         guarded(self.dial.socket.session.fold_chunk, self.response, event)
+        if self.response.id is not None and self.dial.socket.attached_to is None:
+            self._counts(self.response.id)
 
     def _created(self, sign: Sign, event: Any) -> None:
         if (turn := self._turn(sign)) is not None:
@@ -341,7 +366,10 @@ class SocketTap:
         if recording is None:
             return None
         self.has_spoken = True
-        turn = Turn(recording, key, given, self._loop)
+        turn = guarded(Turn, recording, key, given, self._loop)
+        if turn is None:
+            guarded(recording.finish_unread)
+            return None
         turn.response.model = self.response.model
         return turn
 
@@ -377,7 +405,7 @@ class SocketTap:
         recording = self.recording
         if not recording.is_open:
             return
-        deferred.closed(self)
+        guarded(deferred.closed, self)
         turns = (*self.open.values(), *self.asked)
         self.open.clear()
         self.asked.clear()
@@ -396,6 +424,8 @@ class SocketTap:
         call.response = self.response
         if socket.session.settle is not None:
             guarded(socket.session.settle, self.response)
+        if self.repeats:
+            self.response.usage = None
         given = {**self.dial.kwargs, "settings": self.settings}
         request = typed(Request, socket.session.read_request, given)
         if request is not None:

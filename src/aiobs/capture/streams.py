@@ -40,7 +40,7 @@ class Tap:
         self._is_open = False
         self._shadowed: list[tuple[Any, str, Callable[..., Any], Any]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
-        deferred.opened(self)
+        guarded(deferred.opened, self)
         if recording.helper is not None:
             recording.helper.streams.append(weakref.ref(self))
 
@@ -147,7 +147,10 @@ class Tap:
                 vars(owner)[name] = before
 
     def __del__(self) -> None:
-        """Let go of: no lock may be taken here, so only leave word."""
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Nobody can read on: no lock may be taken in a finaliser, so only leave word."""
         if self.recording.is_open:
             deferred.dropped.put(self._farewell())
         self._unshadow()
@@ -252,6 +255,10 @@ class Tapped:
         self._inner = inner
         self._next = getattr(inner, self._advance)
 
+    def __del__(self) -> None:
+        """The stream is gone; the shadow, which keeps the response, must not wait for the collector of cycles."""
+        self._tap.let_go()
+
     def reads_for(self, tap: Tap) -> bool:
         """This iterator is the one that the tap is on."""
         return self._tap is tap
@@ -345,7 +352,10 @@ class LazyChunks:
         if self._begin is None:
             return next(self._chunks)
         begin, self._begin = self._begin, None
-        self._chunks, first = begin()
+        try:
+            self._chunks, first = begin()
+        finally:
+            del begin  # the traceback of an error keeps this frame
         return first
 
     def close(self) -> None:

@@ -23,6 +23,7 @@ from aiobs import guard
 from aiobs._version import __version__
 from aiobs.call import Call, Failure, Record
 from aiobs.capture import jobs
+from aiobs.capture.reduce import DEFAULT_POLICY, CapturePolicy
 from aiobs.errors import scrub
 from aiobs.guard import guarded
 from aiobs.semconv import names
@@ -67,7 +68,8 @@ class Telemetry:
 
     A provider that is None means the global one, whenever that is set. ``capture`` None: nobody said.
     ``capture_embeddings``: what of vectors goes into the session file (and nowhere else). ``duplicates``: names
-    that the conventions have superseded are written too.
+    that the conventions have superseded are written too. ``policy``: how much of arguments and results of functions is
+    kept.
     """
 
     tracer_provider: TracerProvider | None = None
@@ -77,15 +79,17 @@ class Telemetry:
     limits: Limits = field(default_factory=Limits)
     capture_embeddings: str = "full"
     duplicates: bool = False
+    policy: CapturePolicy = DEFAULT_POLICY
     hooks: tuple[Hook, ...] = ()
     sink: Sink | None = None
     tracer: Tracer = field(init=False, repr=False)
     # The gate, worked out once: may content go to spans, to events, to the session file; may errors be told in full
-    # (messages and stack traces can quote a prompt).
+    # (messages and stack traces can quote a prompt); may what a function got and gave go anywhere.
     content_on_spans: bool = field(init=False, repr=False)
     content_on_events: bool = field(init=False, repr=False)
     content_in_file: bool = field(init=False, repr=False)
     describes_errors: bool = field(init=False, repr=False)
+    keeps_content: bool = field(init=False, repr=False)
     _has_listeners: bool = field(init=False, repr=False)
     _meters: _Cached[Instruments] = field(init=False, repr=False)
     _loggers: _Cached[Logger] = field(init=False, repr=False)
@@ -100,6 +104,7 @@ class Telemetry:
         object.__setattr__(self, "content_on_events", on_events)
         object.__setattr__(self, "content_in_file", self.capture is not CaptureContent.NO_CONTENT)
         object.__setattr__(self, "describes_errors", on_spans or on_events)
+        object.__setattr__(self, "keeps_content", self.content_in_file or on_spans)
         listens = self.sink is not None or self.hooks or _takes_spans(self.tracer_provider, self.tracer)
         object.__setattr__(self, "_has_listeners", bool(listens))
 

@@ -38,7 +38,7 @@ def start_tool(use: ToolUse) -> FunctionRecording | None:
     if use.description:
         attributes[names.TOOL_DESCRIPTION] = clean_text(use.description)
     target = Target(
-        name=f"{names.EXECUTE_TOOL} {use.name}",
+        name=clean_text(f"{names.EXECUTE_TOOL} {use.name}"),
         api=f"tool:{use.name}",
         title=f"tool:{use.name}",
         module=None,

@@ -27,6 +27,9 @@ class Recorded(Protocol):
     def leave(self, token: Any) -> None:
         """Make the context current that was before ``enter``, which gave the token, or None if it failed."""
 
+    def suspend(self, token: Any) -> None:
+        """As ``leave``, at a yield: the next ``enter`` goes on in the context of now."""
+
     def add(self, item: Any) -> None:
         """A generator yielded this."""
 
@@ -46,7 +49,7 @@ Begin = Callable[[tuple[Any, ...], dict[str, Any]], Recorded | None]
 
 def observed(function: Callable[..., Any], target: Target) -> Callable[..., Any]:
     """The function, observed, and of the same kind."""
-    plain = inspect.unwrap(function)
+    plain = _called(function)
     if inspect.isasyncgenfunction(plain):
         driver: Callable[..., Any] = async_generator
     elif inspect.isgeneratorfunction(plain):
@@ -55,7 +58,18 @@ def observed(function: Callable[..., Any], target: Target) -> Callable[..., Any]
         driver = coroutine
     else:
         driver = call
-    return wraps(function)(driver(function, partial(start, target)))
+    wrapper = wraps(function)(driver(function, partial(start, target)))
+    wrapper.__name__ = getattr(function, "__name__", target.name)  # what a partial or an instance has not
+    wrapper.__qualname__ = getattr(function, "__qualname__", target.name)
+    return wrapper
+
+
+def _called(function: Callable[..., Any]) -> Any:
+    """The function that runs when this is called: of an instance, that of its class."""
+    plain = inspect.unwrap(function)
+    if isinstance(plain, partial) or inspect.isroutine(plain) or isinstance(plain, type):
+        return plain
+    return type(plain).__call__
 
 
 def call(function: Callable[..., Any], begin: Begin) -> Callable[..., Any]:
@@ -116,9 +130,10 @@ def _steps(inner: Any, recording: Recorded) -> Generator[Any, Any, Any]:
     """Drive the generator as ``yield from`` does, with the recording current during each step and not between them."""
     resume, argument = inner.send, None
     while True:
-        token = guarded(recording.enter)
+        token, leave = guarded(recording.enter), recording.leave
         try:
             item = resume(argument)
+            leave = recording.suspend
         except StopIteration as stop:
             guarded(recording.finish, ())
             return stop.value
@@ -126,7 +141,7 @@ def _steps(inner: Any, recording: Recorded) -> Generator[Any, Any, Any]:
             guarded(recording.fail, error)
             raise
         finally:
-            guarded(recording.leave, token)
+            guarded(leave, token)
         recording.add(item)
         try:
             argument = yield item
@@ -159,9 +174,10 @@ def async_generator(function: Callable[..., Any], begin: Begin) -> Callable[...,
         inner = function(*args, **kwargs)
         resume, argument = inner.asend, None
         while True:
-            token = guarded(recording.enter)
+            token, leave = guarded(recording.enter), recording.leave
             try:
                 item = await resume(argument)
+                leave = recording.suspend
             except StopAsyncIteration:
                 guarded(recording.finish, ())
                 return
@@ -169,7 +185,7 @@ def async_generator(function: Callable[..., Any], begin: Begin) -> Callable[...,
                 guarded(recording.fail, error)
                 raise
             finally:
-                guarded(recording.leave, token)
+                guarded(leave, token)
             recording.add(item)
             try:
                 argument = yield item
@@ -201,6 +217,8 @@ class _Unrecorded:
     def enter(self) -> None: ...
 
     def leave(self, token: Any) -> None: ...
+
+    def suspend(self, token: Any) -> None: ...
 
     def add(self, item: Any) -> None: ...
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import time
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -141,22 +143,26 @@ class Fold:
 
     # An earlier export
 
-    def merge(self, path: Path, *, always: bool = False) -> None:
-        """Add what an export holds, if it shares a session with this fold (or ``always``); newer records win."""
+    def merge(self, path: Path, *, always: bool = False) -> bool:
+        """Add what an export holds, if it shares a session with this fold (or ``always``); what is here already wins.
+
+        False: that is no export.
+        """
         found = export_source(path)
         if found is None:
-            return
+            return False
         number = self._sources.add(found)
         places = [*export_items(self._sources.file(number))]
         earlier = [self._sources.read(number, *where) for name, *where in places if name == "sessions"]
         if not always and not any(session.get("id") in self.sessions for session in earlier):
-            return
+            return True
         for session in earlier:
             if session.keys() >= {"id", "started_at"}:
                 self._merge_session(session)
         for name, offset, length in places:
             if name != "sessions":
                 self._merge_event(name, number, offset, length)
+        return True
 
     def _merge_session(self, session: dict[str, Any]) -> None:
         if session["id"] in self._guessed:
@@ -217,23 +223,41 @@ def _unknown_session(event: dict[str, Any]) -> dict[str, Any]:
         "name": known,
         "started_at": event["started_at"],
         "ended_at": None,
-        "meta": {},
+        "meta": {"pid": 0, "cwd": ""},
         "labels": {},
     }
 
 
 def export_source(path: Path) -> Path | bytes | None:
-    """An export to read items from: the file, or its text laid out as ours; None for what is no export."""
+    """An export to read items from: the file, or its text laid out as ours; None for what is no export.
+
+    A gzip file, an export of another layout, and a file with one export a line are in memory for that.
+    """
     try:
         with path.open("rb") as file:
             if next(export_items(file), None) is not None:
                 return path
-        export = json.loads(path.read_bytes())
-        if not all(isinstance(export[name], list) for name in _LISTS):
-            return None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        text = path.read_bytes()
+        exports = _exports(gzip.decompress(text) if text.startswith(_GZIP) else text)
+        found = {name: [item for export in exports for item in export[name]] for name in _LISTS}
+    except (OSError, EOFError, ValueError, KeyError, TypeError, RecursionError, zlib.error):
         return None
-    return json.dumps({name: export[name] for name in _LISTS}, indent=2).encode()
+    return json.dumps({name: _last_of_each(items) for name, items in found.items()}, indent=2).encode()
+
+
+_GZIP = b"\x1f\x8b"
+
+
+def _exports(text: bytes) -> list[dict[str, Any]]:
+    try:
+        return [json.loads(text)]
+    except ValueError:
+        return [json.loads(line) for line in text.split(b"\n") if line.strip()]
+
+
+def _last_of_each(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One record of each session and span, the last."""
+    return [*{item.get("span_id") or item.get("id") or number: item for number, item in enumerate(items)}.values()]
 
 
 def export_items(file: IO[bytes]) -> Iterator[tuple[str, int, int]]:

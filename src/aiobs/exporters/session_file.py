@@ -6,6 +6,8 @@ lines, and writes the file event by event from where they lie on disk.
 
 from __future__ import annotations
 
+import gzip
+import io
 import logging
 import os
 import re
@@ -17,7 +19,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple, cast
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
@@ -31,9 +33,11 @@ from aiobs.exporters.session_record import Identity, call_event, event_line, fun
 from aiobs.guard import guarded
 from aiobs.semconv import names
 from aiobs.semconv.serialise import to_json
+from aiobs.settings import resolve
 
 DEFAULT_PATH = "./llm_observability.json"
 LOCK_TIMEOUT = 20.0
+GZIP_SUFFIX = ".gz"
 
 _PLACEHOLDER = re.compile(r"\{(session_id|session_name|date|pid)\}")
 _log = logging.getLogger("aiobs")
@@ -138,7 +142,9 @@ class SessionFile(SpanProcessor):
         """The path with its placeholders filled in, from the newest session."""
         with self._lock:
             session: Mapping[str, Any] = next(reversed(self._sessions.values()), {})
-        return filled_in(path or self._path or os.environ.get("LLM_OBS_OUT") or DEFAULT_PATH, session)
+        shown = filled_in(path or self._path or os.environ.get("LLM_OBS_OUT") or DEFAULT_PATH, session)
+        wants_gzip = guarded(resolve, "AIOBS_JSON_GZIP") and shown != "-"
+        return f"{shown}.gz" if wants_gzip and not shown.endswith(GZIP_SUFFIX) else shown
 
     def _target(self, shown: str) -> Path:
         """The file, beside which the journal lies; relative to where the program was when its first session began."""
@@ -148,13 +154,16 @@ class SessionFile(SpanProcessor):
 
     # Folding
 
-    def flush(self, path: str | None = None, include_trace_tree: bool = True, persist: bool = True) -> str | None:
+    def flush(
+        self, path: str | None = None, include_trace_tree: bool = True, persist: bool = True, mode: str = "replace"
+    ) -> str | None:
         """Write everything since the last flush into one file, atomically; its path as it was given, or None.
 
         ``path``, else ``LLM_OBS_OUT``, else ``./llm_observability.json``; ``-`` is standard output. A file that holds
         one of these sessions already (another process of the run, a session that goes on) is added to, any other is
-        replaced; with nothing new a file stays as it is. ``persist=False`` forgets everything instead. What cannot be
-        written is logged and kept.
+        replaced; with nothing new a file stays as it is. ``mode="append"`` adds a line with an export of what is new. A
+        path that ends in ``.gz`` is compressed, and all are with ``AIOBS_JSON_GZIP=1``. ``persist=False`` forgets
+        everything instead. What cannot be written is logged and kept.
         """
         with self._flushing:
             taken = self._rotated()
@@ -164,29 +173,49 @@ class SessionFile(SpanProcessor):
             shown = self._shown(path)
             target = self._target(shown) if path is None else Path(working_directory(), shown)
             try:
-                self._fold(taken, target, shown == "-", include_trace_tree)
+                self._fold(taken, target, "print" if shown == "-" else mode, include_trace_tree)
             except OSError as error:
                 text = "aiobs: the session file %s was not written (%s); kept for the next flush"
                 guarded(_log.warning, text, target, error)  # a handler of the program's may raise
                 return None
             return shown if shown == "-" or Path(working_directory(), shown) == target else str(target)
 
+    def deliver(self, send: Callable[[Callable[[bool], Iterator[str]]], bool]) -> None:
+        """Give everything since the last flush to ``send``, as a function that makes its text, with a tree or not.
+
+        What ``send`` does not return True for, or raises at, is kept for the next flush. No session file is written.
+        """
+        with self._flushing:
+            taken = self._rotated()
+            base = _base(taken, self._target(self._shown(None)))
+            fold = Fold(taken.sessions)
+            try:
+                base.parent.mkdir(parents=True, exist_ok=True)
+                with file_locks(base, timeout=self.lock_timeout):
+                    done = _collect(fold, base, taken.closed)
+                    if send(lambda tree: export_text(fold, include_trace_tree=tree)):
+                        remove(done)
+                        self._forget(taken)
+            finally:
+                fold.close()
+
     def _rotated(self) -> _Taken:
         with self._lock:
             journal = self._journal
             return _Taken(dict(self._sessions), journal, journal.rotate() if journal else Closed([], b"", 0))
 
-    def _fold(self, taken: _Taken, target: Path, to_stdout: bool, include_trace_tree: bool) -> None:
-        base = target
-        if taken.journal is not None and taken.journal.directory.is_dir():
-            base = file_of_journal(taken.journal.directory)
+    def _fold(self, taken: _Taken, target: Path, mode: str, include_trace_tree: bool) -> None:
+        base = _base(taken, target)
         fold = Fold(taken.sessions)
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             with file_locks(target, base, timeout=self.lock_timeout):
                 done = _collect(fold, base, taken.closed)
-                if to_stdout:
+                if mode == "print":
                     print_text(export_text(fold, include_trace_tree=include_trace_tree))
+                elif mode == "append":
+                    if fold.sessions:
+                        append_line(target, export_text(fold, include_trace_tree=include_trace_tree))
                 elif fold.sessions or not target.exists():
                     # With nothing to write a file stays: another thread may just have written what we would erase.
                     fold.merge(target)
@@ -228,6 +257,13 @@ class _Taken(NamedTuple):
     sessions: dict[str, dict[str, Any]]
     journal: Journal | None
     closed: Closed
+
+
+def _base(taken: _Taken, target: Path) -> Path:
+    """The file beside which the journal lies."""
+    if taken.journal is not None and taken.journal.directory.is_dir():
+        return file_of_journal(taken.journal.directory)
+    return target
 
 
 _files: weakref.WeakSet[SessionFile] = weakref.WeakSet()
@@ -376,13 +412,49 @@ def replace_atomically(target: Path, pieces: Iterable[str]) -> None:
     temporary = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with open(descriptor, "w", encoding="utf-8", errors="replace") as file:
-            file.writelines(pieces)
+        with open(descriptor, "wb") as file:
+            with _text_into(file, target) as text:
+                text.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _text_into(file: IO[bytes], target: Path) -> Iterator[IO[str]]:
+    """UTF-8, compressed where the target's name says so; the file stays open."""
+    packed = gzip.GzipFile(fileobj=file, mode="wb", mtime=0) if target.name.endswith(GZIP_SUFFIX) else None
+    text = io.TextIOWrapper(cast(IO[bytes], packed or file), encoding="utf-8", errors="replace")
+    try:
+        yield text
+    finally:
+        text.flush()
+        text.detach()
+        if packed is not None:
+            packed.close()
+
+
+def append_line(target: Path, pieces: Iterable[str]) -> None:
+    """Add an export as one line; what the disk has no room for leaves the file as it was."""
+    descriptor = os.open(target, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "ab") as file:
+        before = os.fstat(descriptor).st_size
+        is_torn = before and target.suffix != GZIP_SUFFIX and os.pread(descriptor, 1, before - 1) != b"\n"
+        try:
+            with _text_into(file, target) as text:
+                text.write("\n" if is_torn else "")
+                text.writelines(_LINE_BREAK.sub("", piece) for piece in pieces)
+                text.write("\n")
+            file.flush()
+            os.fsync(descriptor)
+        except OSError:
+            os.ftruncate(descriptor, before)
+            raise
+
+
+_LINE_BREAK = re.compile(r"\n *")  # JSON has none inside of texts
 
 
 def print_text(pieces: Iterable[str]) -> None:

@@ -13,6 +13,7 @@ from pydantic_core import from_json
 
 from aiobs.call import Call, Callsite, Failure, FunctionCall, Usage
 from aiobs.errors import scrub
+from aiobs.exporters.foreign import in_our_names
 from aiobs.guard import typed
 from aiobs.semconv import credentials, names
 from aiobs.semconv.serialise import to_json, to_jsonable, truncate
@@ -25,11 +26,13 @@ TRANSPORT_KEYS = frozenset({"extra_headers", "extra_query", "headers", "http_cli
 
 _OPERATIONS_OF_FUNCTIONS = frozenset({"execute_tool", "retrieval", "invoke_agent", "invoke_workflow", "plan"})
 _SDK_OF = {
+    "azure": "openai",
     "azure.ai.openai": "openai",
     "gcp.gemini": "gemini",
     "gcp.gen_ai": "gemini",
     "gcp.vertex_ai": "gemini",
     "google": "gemini",
+    "vertexai": "gemini",
 }
 _API_OF = {
     ("openai", "chat"): "chat.completions.create",
@@ -97,6 +100,8 @@ def function_event(call: FunctionCall, who: Identity) -> dict[str, Any]:
         "enh_prompt_id": call.enh_prompt_id,
         "auto_enhance_after": call.auto_enhance_after,
         **_context(call.context),
+        **({"called_from": callsite_record(call.called_from)} if call.called_from is not None else {}),
+        **({"instance": call.instance} if call.instance is not None else {}),
         "evaluations": [],
     }
 
@@ -185,6 +190,7 @@ def span_event(span: ReadableSpan, who: Identity) -> tuple[str, dict[str, Any]] 
     It says what its attributes say: content only if the span carries some.
     """
     attributes: Mapping[str, Any] = span.attributes or {}
+    attributes = attributes if _is_ours(span) else in_our_names(attributes)
     operation = attributes.get(names.OPERATION)
     if operation in _OPERATIONS_OF_FUNCTIONS or (operation is None and _is_ours(span)):
         return "function", function_event(_function_call(span, attributes), who)
@@ -207,7 +213,7 @@ def _function_call(span: ReadableSpan, attributes: Mapping[str, Any]) -> Functio
         api=f"tool:{tool or span.name}" if is_tool else str(function or span.name),
         module=None,
         args=given.get("args"),
-        kwargs=given.get("kwargs") or _content(attributes, "gen_ai.tool.call.arguments"),
+        kwargs=_keywords(given.get("kwargs") or _content(attributes, "gen_ai.tool.call.arguments")),
         result=_content(attributes, names.OUTPUT) or _content(attributes, "gen_ai.tool.call.result"),
         error=_span_error(span, attributes),
         callsite=_span_callsite(attributes),
@@ -218,6 +224,11 @@ def _function_call(span: ReadableSpan, attributes: Mapping[str, Any]) -> Functio
         enh_prompt_id=attributes.get(names.ENH_PROMPT_ID) if attributes.get(names.ENH_PROMPT) else None,
         auto_enhance_after=attributes.get(names.ENH_PROMPT_AFTER),
     )
+
+
+def _keywords(given: Any) -> dict[str, Any] | None:
+    """Arguments by name; what a tool got that is no object has one."""
+    return given if given is None or isinstance(given, dict) else {"arguments": given}
 
 
 def _model_event(span: ReadableSpan, attributes: Mapping[str, Any], operation: str, who: Identity) -> dict[str, Any]:
@@ -250,7 +261,8 @@ def _span_request(attributes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _span_response(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    reasons = [*attributes.get(names.FINISH_REASONS, ())]
+    given = attributes.get(names.FINISH_REASONS)
+    reasons = given if isinstance(given, (list, tuple)) else [given]
     said = _messages(attributes, names.OUTPUT_MESSAGES)
     return {
         "id": attributes.get(names.RESPONSE_ID),

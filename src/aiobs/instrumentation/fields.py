@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from functools import reduce
+from collections.abc import Hashable, Iterable, Mapping
+from functools import lru_cache, reduce
 from operator import or_
 from types import NoneType
-from typing import Any
+from typing import Any, cast
 
 
 def fields_of(item: Any) -> Mapping[str, Any]:
@@ -34,7 +34,14 @@ def get(item: Any, name: str) -> Any:
         return None
     if type(item) is dict:
         return item.get(name)
-    return item.get(name) if isinstance(item, Mapping) else getattr(item, name, None)
+    is_mapping = _is_mapping(type(item))  # type: ignore[arg-type]  # mypy takes type.__hash__ for that of instances
+    return item.get(name) if is_mapping else getattr(item, name, None)
+
+
+@lru_cache(maxsize=1024)
+def _is_mapping(kind: Hashable) -> bool:
+    """Remembered: asking the abstract class takes as long as ten fields."""
+    return issubclass(cast("type", kind), Mapping)
 
 
 def items(value: Any) -> Iterable[Any]:

@@ -110,7 +110,10 @@ class Patch:
         if self._deprecation is not None:
             warnings.warn(self._deprecation, DeprecationWarning, stacklevel=2)
             wrapped = wrapped.__wrapped__.__get__(instance, type(instance))
-        return self._drive(wrapped, instance, args, kwargs) if self.active else wrapped(*args, **kwargs)
+        try:
+            return self._drive(wrapped, instance, args, kwargs) if self.active else wrapped(*args, **kwargs)
+        finally:
+            del args, kwargs  # the traceback of an error keeps this frame
 
 
 def _deprecation(function: Any) -> str | None:

@@ -36,14 +36,15 @@ def usage_record(usage: Usage | None) -> dict[str, Any] | None:
 def native_usage(response: Response) -> Any:
     """The provider's own usage object as it came; of one whose content is not wanted, the numbers in it."""
     native = response.usage.native if response.usage is not None else None
-    return native if response.wants_content else _numbers(native)
+    return native if response.wants_content else numbers(native)
 
 
-def _numbers(value: Any) -> Any:
+def numbers(value: Any) -> Any:
+    """The numbers in an object, at any depth; None of what is neither."""
     fields = fields_of(value)
     if not fields:
         return value if isinstance(value, (int, float)) else None
-    return {key: _numbers(item) for key, item in fields.items()}
+    return {key: numbers(item) for key, item in fields.items()}
 
 
 def units_record(usage: Usage | None) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ know it (another SDK, another version, a subclass, a method that somebody replac
 
 from __future__ import annotations
 
+from types import FunctionType
 from typing import Any
 
 from opentelemetry.trace import Span
@@ -45,7 +46,8 @@ def _is_the_sdks(method: Any) -> bool:
     known = _seen.get(method)
     if known is None:
         touched = getattr(getattr(method, "__code__", None), "co_names", ())
-        known = getattr(method, "__module__", None) == "opentelemetry.sdk.trace" and _TOUCHED.issubset(touched)
+        is_own = type(method) is FunctionType and method.__module__ == "opentelemetry.sdk.trace"
+        known = is_own and _TOUCHED.issubset(touched)
         _seen[method] = known
     return known
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from aiobs.errors import scrub
+from aiobs.errors import header_secrets, query_secrets, scrub
 from aiobs.semconv.serialise import to_json, to_jsonable
 
 REDACTED = "[REDACTED]"
@@ -95,3 +96,47 @@ def _each(plain: Any) -> Any:
 @lru_cache(maxsize=4096)
 def _plain_name(key: str) -> str:
     return key.lower().replace("_", "").replace("-", "")
+
+
+def secrets_in(given: Any) -> Iterator[str]:
+    """The credentials in what a program passed, at any depth: what an SDK or a server may quote."""
+    left, seen = [("", given)], set[int]()
+    while left:
+        key, value = left.pop()
+        if (read := _READERS.get(name := _plain_name(str(key)))) is not None:
+            yield from read(value)
+        elif isinstance(value, str):
+            yield from (value,) if name in NAMES else ()
+        elif id(value) not in seen:
+            seen.add(id(value))
+            left += _inside(name, value)
+
+
+def _inside(name: str, value: Any) -> Iterable[tuple[Any, Any]]:
+    """What is one step below; of what is said, only the tools that are offered in the middle of it."""
+    if isinstance(value, (list, tuple)):
+        return [("tools", _fields(item).get("tools")) if name in _SAID else (name, item) for item in value]
+    return () if name in _SAID else _fields(value).items()
+
+
+def _fields(value: Any) -> Mapping[Any, Any]:
+    if isinstance(value, Mapping):
+        return value
+    if not hasattr(type(value), "__pydantic_validator__"):
+        return {}
+    return {**vars(value), **(getattr(value, "__pydantic_extra__", None) or {})}
+
+
+def _values(secrets: Any) -> Iterator[str]:
+    for each in secrets if isinstance(secrets, (list, tuple)) else ():
+        value = _fields(each).get("value")
+        if isinstance(value, str):
+            yield value
+
+
+_READERS: Mapping[str, Callable[[Any], Iterable[str]]] = {
+    **dict.fromkeys(_HEADERS, header_secrets),
+    "extraquery": query_secrets,
+    **dict.fromkeys(_SECRETS, _values),
+}
+"""Fields all of whose values are credentials → how these are read."""

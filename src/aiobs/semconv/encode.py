@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from functools import lru_cache, partial
-from itertools import compress
-from operator import attrgetter, is_not
+from functools import lru_cache
 from typing import Any
 
 from opentelemetry.util.types import AttributeValue
@@ -228,37 +226,35 @@ def _write_response(call: Call, attributes: Attributes) -> None:
     response = call.response
     if response is None:
         return
-    identity: tuple[Any, ...] = _identity(response)
-    if not "".join(filter(None, identity)).isascii():
-        identity = tuple(value and clean_text(value) for value in identity)
-    attributes.update(compress(zip(_IDENTITY_NAMES, identity), identity))  # noqa: B905  # as many; a keyword costs
+    for key, name in _IDENTITY:
+        if text := getattr(response, name):
+            attributes[key] = clean_text(text)
     if response.finish_reasons:
-        attributes[names.FINISH_REASONS] = tuple(map(finish_reason, response.finish_reasons))
+        attributes[names.FINISH_REASONS] = tuple([finish_reason(reason) for reason in response.finish_reasons])
     if response.conversation is not None:
         attributes[names.CONVERSATION_ID] = clean_text(response.conversation)
     if response.compacted:
         attributes[names.COMPACTED] = True
     if response.status is not None:
         attributes[names.RESPONSE_STATUS] = clean_text(response.status)
-    found: tuple[Any, ...] = _found(response)
-    attributes.update(compress(zip(_FOUND_NAMES, found), map(_is_given, found)))  # noqa: B905  # as many
+    if response.token_count is not None:
+        attributes[names.TOKEN_COUNT] = response.token_count
+    if response.flagged is not None:
+        attributes[names.MODERATION_FLAGGED] = response.flagged
+    if response.listed is not None:
+        attributes[names.RESPONSE_ITEMS] = response.listed
     for name, number in response.requests.items():
         attributes[_REQUESTS[name]] = number
     if response.usage is not None:
         _write_usage(response.usage, attributes)
 
 
-_identity = attrgetter("id", "model", "service_tier", "system_fingerprint")
-_IDENTITY_NAMES = (
-    names.RESPONSE_ID,
-    names.RESPONSE_MODEL,
-    names.SERVICE_TIER,
-    names.SYSTEM_FINGERPRINT,
+_IDENTITY = (
+    (names.RESPONSE_ID, "id"),
+    (names.RESPONSE_MODEL, "model"),
+    (names.SERVICE_TIER, "service_tier"),
+    (names.SYSTEM_FINGERPRINT, "system_fingerprint"),
 )
-
-
-_found = attrgetter("token_count", "flagged", "listed")
-_FOUND_NAMES = (names.TOKEN_COUNT, names.MODERATION_FLAGGED, names.RESPONSE_ITEMS)
 _REQUESTS = {"requests": names.BATCH_REQUESTS, "completed": names.BATCH_COMPLETED, "failed": names.BATCH_FAILED}
 
 
@@ -268,11 +264,11 @@ def finish_reason(reason: Any) -> str:
 
 
 def _write_usage(usage: Usage, attributes: Attributes) -> None:
-    _, *counts = usage
-    attributes.update(compress(zip(_USAGE_NAMES, counts), map(_is_given, counts)))  # noqa: B905  # as many
+    for key, count in zip(_USAGE_NAMES, usage[1:]):  # noqa: B905  # as many; a keyword costs
+        if count is not None:
+            attributes[key] = count
 
 
-_is_given = partial(is_not, None)
 _USAGE_NAMES = (
     names.INPUT_TOKENS,
     names.OUTPUT_TOKENS,

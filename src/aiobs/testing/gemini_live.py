@@ -58,3 +58,15 @@ def live(*answers: Iterable[Step], session_id: str | None = "session-1") -> Scri
         return [setup] if "setup" in message else next(waiting, ())
 
     return Script(answer)
+
+
+def music(*answers: Iterable[Step]) -> Script:
+    """Live music: the setup is answered, then each message that the program sends gets the next of these."""
+    waiting = iter(answers)
+    return Script(lambda message, number: [{"setupComplete": {}}] if "setup" in message else next(waiting, ()))
+
+
+def played(*pieces: bytes, mime_type: str = "audio/l16;rate=48000;channels=2") -> Event:
+    """Pieces of music."""
+    chunks = [{"mimeType": mime_type, "data": base64.b64encode(piece).decode()} for piece in pieces]
+    return content(audioChunks=chunks)

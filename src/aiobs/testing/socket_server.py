@@ -14,6 +14,7 @@ from aiobs.errors import MissingExtra
 from aiobs.testing.wire import wires
 
 if TYPE_CHECKING:
+    from websockets.http11 import Request
     from websockets.sync.server import ServerConnection
 
 Event = dict[str, Any]
@@ -37,6 +38,9 @@ class Pause:
 
     until: threading.Event
 
+
+_DIAL_SECURELY = ("openai", "async_openai")
+"""Clients that once dialled ``wss`` wherever their ``base_url`` led."""
 
 Step = Event | str | Close | Drop | Pause
 """An event; text that is sent as it is; or something that happens instead."""
@@ -66,7 +70,9 @@ class SocketServer:
         self.received: list[Event] = []
         self.paths: list[str] = []
         self._open: list[ServerConnection] = []
-        self._server = serve(self._serve, "127.0.0.1", 0, max_size=None, compression=None)
+        self._server = serve(
+            self._serve, "127.0.0.1", 0, max_size=None, compression=None, process_request=self._dialled
+        )
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
 
@@ -75,9 +81,12 @@ class SocketServer:
         """``http://host:port``."""
         return f"http://127.0.0.1:{self._server.socket.getsockname()[1]}"
 
+    def _dialled(self, connection: ServerConnection, request: Request) -> None:
+        """Before the answer: who is connected knows that it is written down."""
+        self.paths.append(request.path)
+
     def _serve(self, connection: ServerConnection) -> None:
         self._open.append(connection)
-        self.paths.append(connection.request.path if connection.request is not None else "")
         with suppress(Exception):  # whoever dialled is gone
             self._play(connection, self.script.greeting)
             for number, message in enumerate(connection, 1):
@@ -101,7 +110,8 @@ class SocketServer:
         if not name.startswith("_"):
             for wire in wires():
                 if name in wire.clients:
-                    return lambda **options: wire.clients[name](self.origin, **options)
+                    place = {"websocket_base_url": f"ws{self.origin[4:]}/v1"} if name in _DIAL_SECURELY else {}
+                    return lambda **options: wire.clients[name](self.origin, **{**place, **options})
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def close(self) -> None:

@@ -48,8 +48,7 @@ def wires() -> tuple[Wire, ...]:
 def find_route(request: Request) -> tuple[Wire, Handler | None]:
     """Whose request this is, and what answers it; no handler if that provider has no such URL."""
     line = f"{request.method} {request.path}"
-    for wire in wires():
-        for pattern, handler in wire.routes:
-            if pattern.fullmatch(line):
-                return wire, handler
-    return next((wire for wire in wires() if wire.owns(request)), wires()[0]), None
+    found = [(wire, handler) for wire in wires() for pattern, handler in wire.routes if pattern.fullmatch(line)]
+    owner = next((wire for wire in wires() if wire.owns(request)), wires()[0])
+    both = next((each for each in found if each[0] is owner), None)  # an URL that two providers have
+    return both or (found[0] if found else (owner, None))

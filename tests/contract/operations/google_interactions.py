@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 from tests.contract.operation import GEMINI, SDK, VERTEX, Operation
@@ -15,6 +17,10 @@ def _piece(event: Any) -> str:
 def _said(interaction: Any) -> str:
     contents = [content for step in interaction.steps if step.type == "model_output" for content in step.content]
     return "".join(content.text for content in contents)
+
+
+def _body(name: str) -> Callable[[], Any]:
+    return lambda: getattr(import_module("google.genai.interactions"), name)
 
 
 def _interactions(name: str, sdk: SDK, **other: Any) -> Operation:
@@ -34,7 +40,9 @@ def _interactions(name: str, sdk: SDK, **other: Any) -> Operation:
             "tokens": (7, 5),
             "reason": "stop",
             "hands_on_anything": True,
+            "body": _body("CreateModelInteractionParam"),
             "features": ("gemini interactions of today",),
+            "refusals": ("gemini interactions that are tried once",),
             "opening": [
                 b'event: interaction.created\ndata: {"event_type": "interaction.created", "interaction": '
                 b'{"id": "v1_1", "status": "in_progress", "model": "m"}}\n\n',
@@ -50,5 +58,13 @@ def _interactions(name: str, sdk: SDK, **other: Any) -> Operation:
 OPERATIONS = (
     _interactions("gemini-interactions", GEMINI),
     _interactions("vertex-interactions", VERTEX),
-    _interactions("gemini-agent", GEMINI, operation="invoke_agent", arguments={"agent": "a"}, target="a", needles=2),
+    _interactions(
+        "gemini-agent",
+        GEMINI,
+        operation="invoke_agent",
+        arguments={"agent": "a"},
+        target="a",
+        needles=2,
+        body=_body("CreateAgentInteractionParam"),
+    ),
 )

@@ -12,7 +12,7 @@ from opentelemetry.trace import StatusCode
 from aiobs import Instrumentor, observer
 from aiobs.testing import InMemoryTelemetry, Simulator
 from tests.instrumentation.google_genai.shown import attributes_of, content_of, file_events
-from tests.versions import needs
+from tests.versions import has, needs
 
 pytestmark = needs("gemini batches")
 
@@ -90,7 +90,7 @@ def test_answers_that_come_with_the_job(simulator: Simulator, signals: InMemoryT
         "server.address": "127.0.0.1",
         "aiobs.api.name": "batches.get",
         "aiobs.batch.id": "batches/simulated000001",
-        "aiobs.batch.custom_id": "one",
+        **({"aiobs.batch.custom_id": "one"} if has("gemini metadata of batches") else {}),
         "gen_ai.response.id": "simulated000001",
         "gen_ai.response.model": MODEL,
         "gen_ai.response.finish_reasons": ("stop",),

@@ -359,7 +359,7 @@ def test_continuation(simulator: Simulator, signals: InMemoryTelemetry, call: Ca
     assert "".join(part["content"] for part in content_of(span)["output.messages"][0]["parts"]) == "hello"
 
 
-@needs("gemini interactions of today")
+@needs("gemini interactions of today", "gemini interactions that are tried once")
 @every_way
 def test_a_continuation_that_fails(simulator: Simulator, instrumented: InMemoryTelemetry, call: Call) -> None:
     """ERROR with the code of what broke it off; what the first request used is counted."""
@@ -394,7 +394,7 @@ def test_a_closed_stream_that_was_continued(simulator: Simulator, instrumented: 
 # Refused
 
 
-@needs("gemini interactions of today")
+@needs("gemini interactions of today", "gemini interactions that are tried once")
 @every_way
 def test_an_error_of_a_tree_of_its_own(simulator: Simulator, instrumented: InMemoryTelemetry, call: Call) -> None:
     """Code, meaning, status and whether to try again, as of any other error of Gemini."""

@@ -188,8 +188,9 @@ async def test_an_interrupted_turn(together: bool, instrumented: InMemoryTelemet
 async def test_the_server_ends_it(ending: Any, status: StatusCode, instrumented: InMemoryTelemetry) -> None:
     """A connection that breaks is an error of the open turn and of the session; a farewell leaves it incomplete."""
     from google.genai.errors import APIError
+    from websockets.exceptions import ConnectionClosed
 
-    with pytest.raises(APIError):
+    with pytest.raises((APIError, ConnectionClosed)):  # old releases let through what websockets raises
         await talk(wire.live([wire.text("I was"), ending]), says("a"))
     turn, session = instrumented.spans
     assert [span.status.status_code for span in (turn, session)] == [status, status]

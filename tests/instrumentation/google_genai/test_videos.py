@@ -284,7 +284,7 @@ def test_what_the_provider_refuses(simulator: Simulator, signals: InMemoryTeleme
     assert (event["response"], event["error_details"]["status_code"]) == (None, status)
 
 
-@sources
+@needs("gemini warnings of videos without a source")
 def test_the_sdk_warns_in_the_name_of_the_program(simulator: Simulator, instrumented: InMemoryTelemetry) -> None:
     """What it deprecates is said of the line that called it, not of ours: else Python would not show it."""
     for owner in ("Models", "AsyncModels"):
@@ -306,13 +306,12 @@ def test_the_sdk_warns_in_the_name_of_the_program(simulator: Simulator, instrume
 def test_polls_are_linked_and_counted(simulator: Simulator, signals: InMemoryTelemetry, is_async: bool) -> None:
     """S1-51: a span for each poll, linked to the submitting one; how long it took and the units once, when done."""
     recording(signals)
-    client = simulator.vertex()
-    operation = submit(client, is_async)
+    operation = submit(simulator.vertex(), is_async)
     simulator.reply(fields={"done": False})
     simulator.reply()
     simulator.reply()
     for _ in range(3):
-        operation = poll(client, operation, is_async)
+        operation = poll(simulator.vertex(), operation, is_async)  # each async call has an event loop of its own
     submitting, *polls = signals.spans
     assert [span.name for span in polls] == ["fetch_response"] * 3
     assert [[link.context for link in span.links] for span in polls] == [[submitting.context]] * 3

@@ -27,7 +27,7 @@ def talk_sync(server: SocketServer, api: str, steps: Talk, **connect: Any) -> li
     """The events that the program got."""
     got: list[Any] = []
     with (
-        server.openai(websocket_base_url=server.origin.replace("http", "ws")) as client,
+        server.openai() as client,
         api_of(client, api).connect(**connect) as connection,
     ):
         for kind, argument in steps:
@@ -45,7 +45,7 @@ async def talk_async(server: SocketServer, api: str, steps: Talk, **connect: Any
     """The same of the async client."""
     got: list[Any] = []
     async with (
-        server.async_openai(websocket_base_url=server.origin.replace("http", "ws")) as client,
+        server.async_openai() as client,
         api_of(client, api).connect(**connect) as connection,
     ):
         for kind, argument in steps:

@@ -408,7 +408,7 @@ def test_the_events_of_a_failed_call(simulator: Simulator, instrumented: InMemor
 
 
 def test_the_event_in_the_session_file_literally(simulator: Simulator) -> None:
-    """Request as passed, without what only the SDK is told; response with text, usage, status."""
+    """S1-39: Request as passed, without what only the SDK is told; response with text, usage, status."""
     observer.observe()
     tool = {"type": "function", "name": "look", "parameters": {"type": "object"}}
     simulator.reply("Yes.", reasoning="Hm.", usage=COUNTS, tool_calls=[("look", {"at": "cat"}), ("custom:run", "ls")])

@@ -9,10 +9,12 @@ from aiobs.errors import summarize
 from aiobs.instrumentation.google_genai import (
     batches,
     caches,
+    decisions,
     embed,
     generate,
     interactions,
     live,
+    music,
     pictures,
     tokens,
     videos,
@@ -94,6 +96,7 @@ PROVIDER = Provider(
         *tokens.OPERATIONS,
         *caches.OPERATIONS,
         *interactions.OPERATIONS,
+        *decisions.OPERATIONS,
         *batches.OPERATIONS,
     ),
     results=batches.RESULTS,
@@ -155,7 +158,7 @@ PROVIDER = Provider(
             model_of=model_of_chat,
         ),
     ),
-    sockets=live.SOCKETS,
+    sockets=(*live.SOCKETS, *music.SOCKETS),
     seams=(
         Seam(
             name="function calls",

@@ -7,7 +7,7 @@ that it was a client as OpenAI's SDK has one, below the resource.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable
 from functools import cache, lru_cache
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 from aiobs.call import Server
 from aiobs.capture.provider import Shape
 from aiobs.errors import header_secrets, query_secrets
-from aiobs.instrumentation.fields import items
 from aiobs.instrumentation.google_genai.fields import field
 
 _PORTS = {"https": 443, "http": 80}
@@ -52,10 +51,10 @@ def _server(provider: str, url: str) -> Server:
     return Server(provider, parts.hostname, parts.port or _PORTS.get(parts.scheme))
 
 
-def secrets_of(client: Any, kwargs: Mapping[str, Any]) -> tuple[str, ...]:
-    """The client's key and token, the headers of client and request, the URL's userinfo; nothing is refreshed."""
+def secrets_of(client: Any) -> tuple[str, ...]:
+    """The client's key and token, its headers, the URL's userinfo; nothing is refreshed."""
     if hasattr(client, "sdk_configuration") or hasattr(client, "client_adapter"):
-        return (*_secrets_of_interactions(client), *header_secrets(kwargs.get("extra_headers")))
+        return _secrets_of_interactions(client)
     options = getattr(client, "_http_options", None)
     url = urlsplit(str(field(options, "base_url") or ""))
     token = getattr(getattr(client, "_credentials", None), "token", None)
@@ -63,16 +62,7 @@ def secrets_of(client: Any, kwargs: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         *(key for key in given if isinstance(key, str) and key),
         *header_secrets(field(options, "headers")),
-        *header_secrets(field(field(kwargs.get("config"), "http_options"), "headers")),
-        *_secrets_of_tools(field(kwargs.get("config"), "tools")),
     )
-
-
-def _secrets_of_tools(tools: Any) -> Iterator[str]:
-    """The headers for MCP servers, which the SDK quotes where an API does not know them."""
-    for tool in items(tools):
-        for server in items(field(tool, "mcp_servers")):
-            yield from header_secrets(field(field(server, "streamable_http_transport"), "headers"))
 
 
 def _secrets_of_interactions(client: Any) -> tuple[str, ...]:

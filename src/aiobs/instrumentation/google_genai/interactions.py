@@ -58,7 +58,7 @@ _PARAMETERS = {
     "stop_sequences": "stop_sequences",
     "seed": "seed",
 }
-_CONFIG = ("background", "store", "service_tier")
+_CONFIG = {"background": bool, "store": bool, "service_tier": str}
 _FILE_FIELDS = ("model", "input", "system_instruction", "generation_config")
 _TRANSPORT = frozenset({"extra_headers", "extra_query", "extra_body", "timeout", "api_version", "request"})
 
@@ -102,7 +102,7 @@ def read_request(kwargs: dict[str, Any]) -> Request:
         model=bare_model(words(sent.get("model"))),
         params=params,
         stream=sent.get("stream") is True,
-        config={key: value for key in _CONFIG if isinstance(value := sent.get(key), (bool, str))},
+        config={key: value for key, kind in _CONFIG.items() if isinstance(value := sent.get(key), kind)},
     )
 
 
@@ -349,9 +349,11 @@ def _fold_piece(response: Response, index: Any, delta: Any) -> None:
         choice.say("reasoning", words(get(known(get(delta, "content")), "text")) or "")
     elif kind in ("arguments_delta", "function_call"):
         _fold_arguments(response.native.open.get(index), delta)
+    elif not isinstance(kind, str):
+        return
     elif kind in MEDIA:
         _fold_media(response.native, choice, index, delta)
-    elif isinstance(kind, str) and kind.endswith(("_call", "_result")):
+    elif kind.endswith(("_call", "_result")):
         _fold_tool(response.native, choice, index, delta)
 
 

@@ -25,10 +25,12 @@ _FAREWELLS = (1000, 1001)
 
 
 def read_ending(error: BaseException) -> Ending | None:
-    """The SDK raises the code that a connection was closed with as an error of its API."""
+    """The SDK raises the code that a connection was closed with as an error of its API.
+
+    Older ones let the error of websockets through, whose ``code`` is deprecated: nobody asks it for that.
+    """
     names = {base.__name__ for base in type(error).__mro__}
-    code = getattr(error, "code", None)
-    if "ConnectionClosedOK" in names or ("APIError" in names and code in _FAREWELLS):
+    if "ConnectionClosedOK" in names or ("APIError" in names and getattr(error, "code", None) in _FAREWELLS):
         return Ending.CLOSED
     return Ending.BROKEN if names & {"ConnectionClosed", "APIError"} else None
 

@@ -15,7 +15,7 @@ from aiobs.capture.watch import JsonObject
 from aiobs.errors import answered_error
 from aiobs.instrumentation.fields import count, fields_of, get, items, text
 from aiobs.instrumentation.openai.requests import as_sent
-from aiobs.semconv.serialise import to_jsonable
+from aiobs.instrumentation.records import numbers
 
 if TYPE_CHECKING:
     from openai.types import Batch
@@ -73,13 +73,15 @@ def session_response(call: Call) -> dict[str, Any] | None:
     if response is None:
         return None
     fields = fields_of(response.native)
-    kept = {key: to_jsonable(fields[key]) for key in _KEPT if fields.get(key) is not None}
-    usage = to_jsonable(fields.get("usage"))
-    record = {"id": response.id, "model": response.model, "usage": None, "status": response.status, **kept}
-    return {**record, "batch_usage": usage} if usage is not None else record
+    kept = {key: value for key in _TEXTS if (value := text(fields.get(key))) is not None}
+    counted = {name: found for key, name in _NUMBERS.items() if (found := numbers(fields.get(key)))}
+    return {
+        "id": response.id, "model": response.model, "usage": None, "status": response.status, **kept, **counted,
+    }  # fmt: skip
 
 
-_KEPT = ("endpoint", "input_file_id", "output_file_id", "error_file_id", "request_counts", "completion_window")
+_TEXTS = ("endpoint", "input_file_id", "output_file_id", "error_file_id", "completion_window")
+_NUMBERS = {"request_counts": "request_counts", "usage": "batch_usage"}
 
 
 # Results

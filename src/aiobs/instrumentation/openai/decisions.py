@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from aiobs.call import Call, Choice, Part, Prompt, Request, Response
 from aiobs.capture.provider import Method, Operation
+from aiobs.instrumentation.decisions import answer_part, question_part
 from aiobs.instrumentation.fields import fields_of, get, text
 from aiobs.instrumentation.fields import items as listed
 from aiobs.instrumentation.openai import items, responses
@@ -32,15 +33,10 @@ def read_prompt(kwargs: dict[str, Any]) -> Prompt:
 
 
 def _question(given: Any) -> Part:
-    options = {key: to_jsonable(get(given, key)) for key in ("choices", "levels") if get(given, key) is not None}
-    question = {
-        "type": "question",
-        "kind": get(given, "type"),
-        "name": get(given, "name"),
-        "instructions": items.content_parts(get(given, "instructions")),
-        **options,
-    }
-    return cast("Part", question)
+    options = {key: to_jsonable(get(given, key)) for key in ("choices", "levels")}
+    return question_part(
+        get(given, "type"), get(given, "name"), items.content_parts(get(given, "instructions")), options
+    )
 
 
 def read_response(result: Decision | Any) -> Response:
@@ -58,13 +54,9 @@ def read_response(result: Decision | Any) -> Response:
 
 def read_choices(result: Decision | Any) -> dict[int, Choice]:
     """The answers, in the order of the questions."""
-    parts = [cast("Part", {"type": "answer", **_answer(each)}) for each in listed(fields_of(result).get("answers"))]
+    answered = listed(fields_of(result).get("answers"))
+    parts = [answer_part({key: to_jsonable(value) for key, value in fields_of(each).items()}) for each in answered]
     return {0: Choice(parts=[*parts])} if parts else {}
-
-
-def _answer(given: Any) -> dict[str, Any]:
-    fields = {key: to_jsonable(value) for key, value in fields_of(given).items()}
-    return {"kind": fields.pop("type", None), **fields}
 
 
 def session_request(call: Call) -> dict[str, Any]:

@@ -88,6 +88,12 @@ def _clear(event: Any) -> Sign:
     return Sign(clears=True)
 
 
+def _told(event: Any) -> Sign:
+    content = get(event, "content")
+    part: Part = {"type": "text", "content": content}
+    return Sign(messages=({"role": "developer", "parts": [part]},)) if isinstance(content, str) else NOTHING
+
+
 _SENT: dict[str, Reader] = {
     "response.create": _asked,
     "session.start": _update,
@@ -95,8 +101,12 @@ _SENT: dict[str, Reader] = {
     "conversation.item.create": _item,
     "input_audio_buffer.append": _append,
     "input_audio_buffer.clear": _clear,
+    "session.input_audio_buffer.append": _append,
+    "session.instructions.append": _told,
+    "session.thinking.append": _told,
+    "session.commentary.append": _told,
 }
-_OF_CONTENT = (_item, _append, _clear)
+_OF_CONTENT = (_item, _append, _clear, _told)
 
 
 def messages_of(given: Any) -> list[Message]:
@@ -223,8 +233,8 @@ def _params(settings: Mapping[str, Any]) -> dict[str, Any]:
     modalities = _modalities(settings)
     prompt = settings.get("prompt")
     found = {
-        "temperature": settings.get("temperature"),
-        "max_tokens": _first(settings, "max_output_tokens", "max_response_output_tokens"),
+        "temperature": _number(settings.get("temperature")),
+        "max_tokens": _limit(_first(settings, "max_output_tokens", "max_response_output_tokens")),
         "output_type": "speech" if "audio" in modalities else "text" if "text" in modalities else None,
         "reasoning_level": get(settings.get("reasoning"), "effort"),
         "prompt_name": get(prompt, "id"),
@@ -243,6 +253,7 @@ def _config(settings: Mapping[str, Any]) -> dict[str, Any]:
         "modalities": _modalities(settings) or None,
         "voice": voice if isinstance(voice, str) else get(voice, "id"),
         "speed": settings.get("speed") or get(made, "speed"),
+        "language": get(made, "language"),
         "input_audio_format": _format(settings.get("input_audio_format") or get(heard, "format") or both),
         "output_audio_format": _format(settings.get("output_audio_format") or get(made, "format") or both),
         "turn_detection": get(detection, "type"),
@@ -258,6 +269,15 @@ def _modalities(settings: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _first(settings: Mapping[str, Any], *names: str) -> Any:
     return next((value for name in names if (value := settings.get(name)) is not None), None)
+
+
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, (int, float)) else None
+
+
+def _limit(value: Any) -> Any:
+    """A number, or the word for none; any other text may be anybody's."""
+    return value if value == "inf" else _number(value)
 
 
 def _format(given: Any) -> str | None:
@@ -605,12 +625,29 @@ def _delegated(event: Any, inner: Any) -> Sign:
 
 
 _RECEIVED_OF_LIVE: dict[str, Reader] = {
+    "session.created": _session,
     "session.started": _session,
     "session.updated": _session,
     "session.closed": _session,
     "session.usage.updated": _about_session,
     "session.output_transcript.delta": _about_session,
 }
+
+
+def read_fork(kwargs: dict[str, Any]) -> Request:
+    """Of a session that goes on from where a stored one was; it is a session of its own."""
+    request = read_session(kwargs)
+    if (stored := text(kwargs.get("session_id"))) is not None:
+        request.config["session_id"] = stored
+    return request
+
+
+def read_sideband(kwargs: dict[str, Any]) -> Request:
+    """Of a second connection to a session that another one has opened."""
+    request = read_session(kwargs)
+    if (session := text(kwargs.get("session_id"))) is not None:
+        request.params["conversation"] = session
+    return request
 
 
 def _request_of_delegation(kwargs: dict[str, Any]) -> Request:
@@ -689,6 +726,18 @@ _OF_RESPONSES = {
     "since": "2.54",
 }
 
+_OF_LIVE = _operation(_SESSION, "live.connect", read_prompt=read_session_prompt)
+
+
+def _live(api: str, module: str, resource: str, **readers: Any) -> Socket:
+    """A connection to a session of Live."""
+    delegated = _operation(
+        _RESPONSE, api, read_request=_request_of_delegation, fold_chunk=fold_response, settle=responses.settle
+    )
+    common = {"read_sent": read_sent, "read_received": read_received_of_live, "session": _OF_LIVE}
+    return _socket(api, module, resource, resource, response=delegated, **{**common, **readers})
+
+
 SOCKETS = (
     _socket(
         "realtime.connect",
@@ -720,21 +769,32 @@ SOCKETS = (
             "response": _operation(_OF_RESPONSE, "beta.responses.connect"),
         },
     ),
+    _live("live.connect", "openai.resources.live.live", "Live"),
+    _live(
+        "live.forks.connect",
+        "openai.resources.live.forks",
+        "Forks",
+        session=_operation(_OF_LIVE, "live.forks.connect", read_request=read_fork),
+        since="3.52",
+    ),
+    _live(
+        "live.sideband.connect",
+        "openai.resources.live.sideband",
+        "Sideband",
+        session=_operation(_OF_LIVE, "live.sideband.connect", read_request=read_sideband),
+        attached_to=lambda kwargs: text(kwargs.get("session_id")),
+        since="3.52",
+    ),
     _socket(
-        "live.connect",
-        "openai.resources.live.live",
-        "Live",
-        "Live",
+        "realtime.translations.connect",
+        "openai.resources.realtime.translations.translations",
+        "Translations",
+        "Translations",
         read_sent=read_sent,
         read_received=read_received_of_live,
-        session=_operation(_SESSION, "live.connect", read_prompt=read_session_prompt),
-        response=_operation(
-            _RESPONSE,
-            "live.connect",
-            read_request=_request_of_delegation,
-            fold_chunk=fold_response,
-            settle=responses.settle,
-        ),
+        session=_operation(_OF_LIVE, "realtime.translations.connect", positional=("model",)),
+        response=_operation(_RESPONSE, "realtime.translations.connect"),
+        since="3.52",
     ),
 )
 
