@@ -115,8 +115,8 @@ def orchestrate(session: nox.Session, name: str) -> None:
     try:
         into(session, loose_pins(session), "--editable", ".[openai]", *ORCHESTRATORS[name], *TOOLS)
     except nox.command.CommandFailed:
-        session.error(f"{' '.join(ORCHESTRATORS[name])} could not be installed (see above): nothing was tested. Can the "
-                      "package index be reached?")  # fmt: skip
+        wanted = " ".join(ORCHESTRATORS[name])
+        session.error(f"{wanted} could not be installed (see above): nothing was tested. Is the package index there?")
     installed = time.monotonic()
     home = session.create_tmp()
     environment = {

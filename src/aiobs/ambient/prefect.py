@@ -1,7 +1,7 @@
 """Prefect as a source of context: which flow, task and deployment run right now, from what Prefect keeps in memory.
 
 Prefect is never imported, and never asked over its API: ``prefect.runtime`` does that for what is not in memory, and
-blocks the caller meanwhile. See ``docs/design/011-prefect.md``.
+blocks the caller meanwhile. See ``docs/design/012-prefect.md``.
 """
 
 from __future__ import annotations

@@ -45,7 +45,8 @@ def with_settings(agent: Agent, change: Callable[[Any], Any]) -> Agent:
 
 def _takes_its_fields(agent: Any) -> bool:
     """A dataclass with the constructor of one; pydantic-ai's agents have one of their own."""
-    return dataclasses.is_dataclass(agent) and bool(agent.__dataclass_params__.init)  # type: ignore[attr-defined]  # what is_dataclass looks for is private
+    parameters = getattr(agent, "__dataclass_params__", None)
+    return bool(getattr(parameters, "init", False))
 
 
 def _evolve(agent: Any, settings: Any) -> Any:
