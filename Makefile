@@ -7,10 +7,10 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test matrix check fmt bench soak clean
+.PHONY: help setup demo test matrix test-orchestrators check fmt bench soak clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Create .venv and install everything into it (done by the others when needed)
 
@@ -31,6 +31,9 @@ test: $(STAMP) ## Run all tests (ARGS='-k name' for some)
 
 matrix: $(STAMP) ## Run the suites that touch an SDK on old releases of it (ARGS='-k name' for some)
 	@$(RUN)/nox --session matrix -- $(ARGS)
+
+test-orchestrators: $(STAMP) ## Run the tests with a real Prefect and a real marvin, each in an environment of its own
+	@$(RUN)/nox --session prefect marvin -- $(ARGS)
 
 check: $(STAMP) ## ruff, mypy --strict, import contracts, the generated pages and schema
 	@$(RUN)/ruff check .

@@ -3,6 +3,8 @@
 Each session has one release of each SDK; ``make test`` runs on the newest of both. The first has the oldest release of
 everything that aiobs needs, and no google-genai: openai 1.40 needs an httpx that google-genai never worked with. What a
 release lacks is skipped by ``tests/versions.py``; what of it cannot be wrapped is in ``tests/matrix/absent.json``.
+
+The sessions ``prefect`` and ``marvin`` (``make test-orchestrators``) run ``tests/orchestrators`` with the real ones.
 """
 
 from __future__ import annotations
@@ -85,6 +87,57 @@ def matrix(session: nox.Session, openai: str, genai: str | None) -> None:
     counts = re.findall(r"\d+ (?:passed|skipped|failed|xfailed|errors?)", told.splitlines()[-1])
     seconds = f"{installed - started:.0f} s to install, {time.monotonic() - installed:.0f} s to run"
     session.log(f"openai {openai}, google-genai {genai or 'none'}: {', '.join(counts)}; {seconds}")
+
+
+ORCHESTRATORS = {
+    # What these releases say they work with is more than they do: prefect with fastapi, marvin with pydantic-ai.
+    "prefect": ("prefect==3.8.8", "fastapi<0.151"),
+    "marvin": ("marvin==3.2.7", "pydantic-ai<1.75", "openai<3"),
+}
+"""What each of the two sessions has besides aiobs and the tools."""
+
+
+@nox.session
+def prefect(session: nox.Session) -> None:
+    """Real flows, tasks and a deployment on Prefect's temporary server; the example."""
+    orchestrate(session, "prefect")
+
+
+@nox.session
+def marvin(session: nox.Session) -> None:
+    """Agents of a real marvin and pydantic-ai against the simulator."""
+    orchestrate(session, "marvin")
+
+
+def orchestrate(session: nox.Session, name: str) -> None:
+    """``tests/orchestrators/test_<name>.py`` where the orchestrator is installed; that it cannot be is a failure."""
+    started = time.monotonic()
+    try:
+        into(session, loose_pins(session), "--editable", ".[openai]", *ORCHESTRATORS[name], *TOOLS)
+    except nox.command.CommandFailed:
+        wanted = " ".join(ORCHESTRATORS[name])
+        session.error(f"{wanted} could not be installed (see above): nothing was tested. Is the package index there?")
+    installed = time.monotonic()
+    home = session.create_tmp()
+    environment = {
+        "AIOBS_ORCHESTRATOR": name,
+        "HOME": home,  # marvin keeps a database there
+        "PREFECT_HOME": f"{home}/prefect",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "150",
+        "DO_NOT_TRACK": "1",
+    }
+    given = session.posargs or ["--quiet", "--no-header"]
+    session.run("pytest", "-p", "no:cacheprovider", *given, "tests/orchestrators", env=environment)
+    seconds = f"{installed - started:.0f} s to install, {time.monotonic() - installed:.0f} s to run"
+    session.log(f"{' '.join(ORCHESTRATORS[name])}: {seconds}")
+
+
+def loose_pins(session: nox.Session) -> str:
+    """constraints.txt, but for what orchestrators have an opinion about: the tools and OpenTelemetry are today's."""
+    lines = Path("constraints.txt").read_text("utf-8").splitlines()
+    kept = [line for line in lines if line.startswith(("opentelemetry-", "pytest", "hypothesis", "wrapt"))]
+    return written(session, "constraints.txt", kept)
 
 
 def variables() -> dict[str, str]:

@@ -17,7 +17,7 @@ SOURCE = ROOT / "src" / "aiobs"
 README = ROOT / "README.md"
 ORDER = (
     "settings.py", "runtime.py", "facade.py", "errors.py", "guard.py", "clock.py", "call.py", "instrumentation",
-    "capture", "semconv", "ambient", "exporters", "prompts", "reading", "diagnosis", "cli", "testing",
+    "capture", "semconv", "ambient", "exporters", "prompts", "reading", "diagnosis", "compat", "cli", "testing",
 )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import metadata
 from importlib.metadata import entry_points, version
 
 import pytest
@@ -85,3 +86,11 @@ def test_no_public_function_shares_a_name_with_a_submodule() -> None:
     import pkgutil
 
     assert not {module.name for module in pkgutil.iter_modules(aiobs.__path__)} & set(aiobs.__all__)
+
+
+def test_the_extra_prefect() -> None:
+    """S0-21: ``aiobs[prefect]`` brings Prefect; without an extra neither Prefect nor marvin comes."""
+    required = metadata.requires("aiobs") or []
+    base = [line for line in required if "extra ==" not in line]
+    assert [line for line in base if line.startswith(("prefect", "marvin"))] == []
+    assert [line.split(";")[1].strip() for line in required if line.startswith("prefect")] == ["extra == 'prefect'"]

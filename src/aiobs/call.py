@@ -9,7 +9,7 @@ program passed and got; an operation's readers turn them into the shapes below o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NotRequired, TypedDict
 
@@ -95,7 +95,7 @@ class Request:
     wants content. ``additions`` are keyword arguments that a hook adds to the request. ``config`` holds parameters that
     the conventions have no name for (the size of a picture), numbers and words of the provider only. ``job`` is the id
     of the job that the request asks about. ``characters`` of a text to speak are what a request that is served has
-    used; the answer does not count them.
+    used; the answer does not count them. ``given`` is what the SDK's method got, as it is, while the hooks look at it.
     """
 
     model: str | None = None
@@ -106,6 +106,7 @@ class Request:
     config: dict[str, Any] = field(default_factory=dict)
     job: str | None = None
     characters: int | None = None
+    given: Mapping[str, Any] | None = None
 
 
 MODALITIES = ("text", "image", "audio")
@@ -338,6 +339,7 @@ class Call:
     ``attempts`` and ``status_code`` (HTTP) are what the SDK's seams reported, 0 and None where it has none.
     ``request_id``: the provider's id of the HTTP request, from the answer, the error or the header, whichever tells it.
     ``context``: what the program and its orchestrator said of the work at hand, as span attributes.
+    ``trace_id``: 32 hex digits, if the trace is written somewhere; known while the hooks look at the call.
     ``captures_embeddings``: the session file gets the vectors (``full``), their number and size (``shape``) or neither.
     ``session_request`` and ``session_response`` are the operation's own shapes for the session file.
     ``polls``: how often a job has been asked after so far; ``job_duration_ns``: from the end of the call that submitted
@@ -363,6 +365,7 @@ class Call:
     status_code: int | None = None
     request_id: str | None = None
     context: dict[str, Any] | None = None
+    trace_id: str | None = None
     captures_embeddings: str = "full"
     attributes: dict[str, Any] = field(default_factory=dict)
     session_request: Callable[[Call], dict[str, Any]] | None = None

@@ -33,6 +33,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter
 
 from aiobs._version import __version__
+from aiobs.ambient import prefect
 from aiobs.ambient.current import enter_session, open_sessions
 from aiobs.ambient.labels import session_labels, system_labels
 from aiobs.ambient.otel import LabelsResourceDetector, OwnIds, StampingProcessor
@@ -122,6 +123,7 @@ def configure(
     gate = resolve("capture_content", capture_content)
     policy = checked_policy(capture)
     named = _exporter_names(exporters)
+    prefect.listen()
     with _runtime.lock:
         provider = tracer_provider or _chosen_provider() or _program_provider() or _own_provider()
         is_new = provider is not _runtime.provider
@@ -321,6 +323,7 @@ def shutdown(timeout: float = FLUSH_TIMEOUT) -> bool:
         _runtime.attached = [provider for provider in _runtime.attached if provider not in owned]
         _runtime.provider = _runtime.handoff = None
     done = _bounded([provider.shutdown for provider in owned], timeout)
+    prefect.ignore()
     telemetry.reset()
     return done
 

@@ -106,6 +106,13 @@ def as_embeddings(value: Any) -> str:
     return word
 
 
+def as_metadata(value: Any) -> bool | str:
+    """A switch, or ``strict``."""
+    if isinstance(value, str) and value.strip().lower() == "strict":
+        return "strict"
+    return as_switch(value)
+
+
 def as_mode(value: Any) -> str:
     """``replace`` or ``append``."""
     if value not in ("replace", "append"):
@@ -157,6 +164,9 @@ OPTIONS: tuple[Option, ...] = (
            as_switch),
     Option("capture_embeddings", "AIOBS_CAPTURE_EMBEDDINGS", "full", "What of embeddings goes into the session file: "
            "full (the vectors, of a call about a megabyte), shape (how many and how long) or none.", as_embeddings),
+    Option("openai_metadata", "AIOBS_OPENAI_METADATA", False, "Put the Prefect run, the metadata of `aiobs.context` "
+           "and the trace's id into the metadata of requests to OpenAI whose answer is stored; `strict`: what OpenAI "
+           "would not take raises.", as_metadata),
     Option("capture", "", None, "How much of arguments and results of observed functions is kept: a CapturePolicy; "
            "unset: 500 characters, 10 items, 20 keys, 6 levels.", _as_given),
     Option("", "AIOBS_PROMPT_ENHANCEMENTS", "./prompt_enhancements.jsonl", "Where the default prompt enhancer writes "

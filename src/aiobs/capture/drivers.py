@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from opentelemetry.context import attach, detach
+from opentelemetry.trace import format_trace_id
 
 from aiobs.call import Call, Callsite
 from aiobs.capture import wrappers
@@ -225,6 +226,7 @@ def admit(recording: Recording, kwargs: Kwargs) -> Kwargs:
     hooks = recording.telemetry.hooks
     if not hooks:
         return kwargs
+    guarded(_show, recording, kwargs)
     try:
         for hook in hooks:
             refusal = guarded(_asked, hook, recording.call)
@@ -236,7 +238,14 @@ def admit(recording: Recording, kwargs: Kwargs) -> Kwargs:
     return guarded(_with_additions, kwargs, recording.call) or kwargs
 
 
+def _show(recording: Recording, kwargs: Kwargs) -> None:
+    recording.call.request.given = kwargs
+    if recording.is_recorded or recording.session is not None:
+        recording.call.trace_id = format_trace_id(recording.span.get_span_context().trace_id)
+
+
 def _with_additions(kwargs: Kwargs, call: Call) -> Kwargs:
+    call.request.given = None
     return {**kwargs, **call.request.additions}
 
 

@@ -14,8 +14,10 @@ from opentelemetry._logs import LoggerProvider
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
+from aiobs.ambient import prefect
 from aiobs.capture import telemetry
 from aiobs.capture.provider import Provider
+from aiobs.capture.request_metadata import chosen_hooks
 from aiobs.capture.telemetry import Hook
 from aiobs.errors import ConfigurationError, ProviderNotInstalled
 from aiobs.instrumentation.patching import Patch, is_installed, patches_of
@@ -42,7 +44,9 @@ class Instrumentor:
 
     ``providers``: names (``"openai"``); None means every SDK that is installed. A provider that is None means the
     global one, whenever the program sets it. ``capture_content`` and ``capture_embeddings`` override their environment
-    variables; ``hooks`` see every call. Instrumenting twice is the same as once, and the newest options win.
+    variables; ``hooks`` see every call. ``openai_metadata`` puts the run that a call is part of into the metadata of
+    requests to OpenAI that it takes metadata with; ``"strict"``: what it would not take raises ConfigurationError, in
+    the call. Instrumenting twice is the same as once, and the newest options win.
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class Instrumentor:
         max_part_bytes: int | None = None,
         max_call_bytes: int | None = None,
         capture_embeddings: str | bool | None = None,
+        openai_metadata: bool | str | None = None,
         hooks: Iterable[Hook] | None = None,
     ) -> None:
         self._names = None if providers is None else tuple(providers)
@@ -69,8 +74,9 @@ class Instrumentor:
             "tracer_provider": tracer_provider,
             "meter_provider": meter_provider,
             "logger_provider": logger_provider,
-            "hooks": None if hooks is None else tuple(hooks),
         }
+        self._hooks = None if hooks is None else tuple(hooks)
+        self._openai_metadata = openai_metadata
 
     def instrument(self, *, automatic: bool = False) -> Self:
         """Wrap what is imported, and what is imported later; returns self.
@@ -83,6 +89,7 @@ class Instrumentor:
         embeddings = resolve("capture_embeddings", self._capture_embeddings)
         duplicates = resolve("AIOBS_SEMCONV") == "dup"
         limits = Limits(resolve("max_part_bytes", part), resolve("max_call_bytes", call))
+        hooks = chosen_hooks(self._hooks, self._openai_metadata)
         missing = [provider for provider, _ in self._chosen() if not is_installed(provider)]
         if missing and self._names is not None and not automatic:
             distribution = missing[0].distribution
@@ -90,8 +97,14 @@ class Instrumentor:
                 f"{missing[0].name} was asked for, but its SDK is not installed; pip install {distribution}"
             )
         telemetry.update(
-            capture=capture, limits=limits, capture_embeddings=embeddings, duplicates=duplicates, **self._targets
+            capture=capture,
+            limits=limits,
+            capture_embeddings=embeddings,
+            duplicates=duplicates,
+            hooks=hooks,
+            **self._targets,
         )
+        prefect.listen()
         for provider, patches in self._chosen():
             if provider not in missing:
                 for patch in patches:

@@ -1,0 +1,1 @@
+"""What ``marvin.beta.observability`` offers; marvin itself is not needed."""
