@@ -354,6 +354,16 @@ def test_the_exit_waits_for_the_default_enhancer() -> None:
     assert len(Path("prompt_enhancements.jsonl").read_text().splitlines()) == 1
 
 
+def test_the_exit_waits_for_an_enhancer_that_takes_its_time() -> None:
+    """S1-67: what has begun when the program ends is done, within AIOBS_EXIT_TIMEOUT."""
+    run(
+        "import atexit; ended = threading.Event(); os.environ['AIOBS_EXIT_TIMEOUT'] = '30'\n"
+        "set_prompt_enhancer(lambda request: (ended.wait(), time.sleep(1), open('done', 'w').close())); work()\n"
+        "atexit.register(ended.set)"
+    )
+    assert Path("done").exists()
+
+
 def test_the_exit_does_not_wait_for_ever() -> None:
     """S1-67: an enhancer that hangs is left behind after AIOBS_EXIT_TIMEOUT."""
     run("os.environ['AIOBS_EXIT_TIMEOUT'] = '0.1'; set_prompt_enhancer(lambda request: time.sleep(600)); work()")

@@ -381,7 +381,7 @@ class Recording:
 
     def _tell_mark(self, mark: marked.Mark) -> None:
         """The marked call in which this one was made wants to know of it; its content only where a file may have it."""
-        has_content = self.wants_content and self.telemetry.content_in_file
+        has_content = self.wants_content
         mark.take(self.call, self._prompt() if has_content else None, self._choices() if has_content else [])
 
     def _follow_job(self) -> None:

@@ -193,6 +193,8 @@ class _Worker:
             thread.join(max(0.0, end - time.monotonic()))
             if thread.is_alive():
                 return False
+            if self._thread is thread:  # killed from outside: it had no time to say so
+                self._thread = None
         return True
 
 
