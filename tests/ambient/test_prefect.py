@@ -16,9 +16,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from typer.testing import CliRunner
 
 from aiobs import Instrumentor, observe, observer
 from aiobs.ambient.sources import has_sources
+from aiobs.cli import app
 from aiobs.testing import InMemoryTelemetry, Simulator
 
 FAKES = str(Path(__file__).resolve().parents[1] / "fakes")
@@ -210,17 +212,27 @@ def test_tasks_and_threads_do_not_mix(prefect: Any, instrumented: InMemoryTeleme
 
 
 def test_the_file_has_the_run(prefect: Any, simulator: Simulator) -> None:
-    """S0-15, S0-18: an event of the session file says which task run made the call, what came back, and what failed."""
+    """S0-15, S0-18: an event of the session file says which task run made the call, what came back, and what failed.
+
+    ``aiobs show --where prefect.task_run.id=ID`` finds it.
+    """
     observer.observe()
     with prefect.flow("f") as flow, prefect.task("t", flow) as task:
+        simulator.reply("It went well.")
         simulator.openai().chat.completions.create(model="m", messages=ASK)
         simulator.fail(status=401, code="invalid_api_key")
         with pytest.raises(Exception, match="invalid_api_key|401"):
             simulator.openai().chat.completions.create(model="m", messages=ASK)
-    events = json.loads(Path(str(observer.flush(end=True))).read_text())["events"]
-    assert [event["context"]["prefect.task_run.id"] for event in events] == [str(task.id)] * 2
-    assert events[0]["response"]["text"]
-    assert "401" in events[1]["error"]
+    with prefect.task("another", flow):
+        simulator.openai().chat.completions.create(model="m", messages=ASK)
+    file = str(observer.flush(end=True))
+    events = json.loads(Path(file).read_text())["events"]
+    assert [event["context"]["prefect.task_run.id"] == str(task.id) for event in events] == [True, True, False]
+    shown = CliRunner().invoke(app, ["show", "--where", f"prefect.task_run.id={task.id}", "--json", file])
+    chosen = json.loads(shown.stdout)["events"]
+    assert [event["response"] and event["response"]["text"] for event in chosen] == ["It went well.", None]
+    assert [event["request"]["messages"] for event in chosen] == [ASK] * 2
+    assert "401" in chosen[1]["error"]
 
 
 # Before and without Prefect

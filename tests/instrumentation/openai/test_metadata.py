@@ -159,6 +159,18 @@ def test_other_servers_get_none(simulator: Simulator, signals: InMemoryTelemetry
     assert "metadata" not in json.loads(sent[0].content)
 
 
+def test_stored_completions_are_listed_by_the_run(
+    simulator: Simulator, signals: InMemoryTelemetry, run: dict[str, Any]
+) -> None:
+    """S0-19: the SDK's own filter takes the pairs that were sent; asking for the list adds nothing to it."""
+    Instrumentor(**signals.providers, openai_metadata=True).instrument()
+    chat(simulator, store=True)
+    wanted = {"prefect.flow_run.id": simulator.requests[0].json["metadata"]["prefect.flow_run.id"]}
+    (found,) = list(simulator.openai().chat.completions.list(metadata=wanted, limit=1))[:1]
+    assert found.metadata == wanted
+    assert simulator.requests[1].body == b""
+
+
 def test_off_by_default(simulator: Simulator, signals: InMemoryTelemetry, run: dict[str, Any]) -> None:
     """S0-14: without the option the bytes of a request are those of a program without aiobs."""
     for call in CALLS.values():
