@@ -62,6 +62,19 @@ class OwnInit:
         self.model_settings = model_settings
 
 
+@dataclasses.dataclass
+class WithSeed:
+    """A dataclass that cannot be made again from its fields."""
+
+    seed: dataclasses.InitVar[int] = dataclasses.field(kw_only=True)
+    name: str = "analyst"
+    model_settings: Any = None
+
+
+def with_seed(model_settings: Any) -> WithSeed:
+    return WithSeed(model_settings=model_settings, seed=1)
+
+
 @dataclasses.dataclass(frozen=True)
 class Frozen:
     """An agent that cannot be changed."""
@@ -102,7 +115,7 @@ def test_the_names() -> None:
 # Agents
 
 
-@pytest.mark.parametrize("make", [Agent, PydanticAgent, PlainAgent, OwnInit, Frozen, attrs_agent])
+@pytest.mark.parametrize("make", [Agent, PydanticAgent, PlainAgent, OwnInit, Frozen, with_seed, attrs_agent])
 def test_a_new_agent(make: Any) -> None:
     """S0-03: of the same class and name, with settings of its own; the one that was given is what it was, deeply."""
     settings = {"temperature": 0.5, "extra_body": {"deep": {"list": [1]}, "metadata": {"own": "x"}}}
@@ -274,6 +287,15 @@ def test_the_run_is_that_of_the_call(prefect: Any, instrumented: InMemoryTelemet
     assert [body["prefect.flow_run.id"] for body in bodies] == [str(flow.id)] * 2
     assert bodies[1]["step"] == "2"
     assert [body["trace_id"] for body in bodies] == [f"{span.context.trace_id:032x}" for span in instrumented.spans]
+
+
+def test_a_run_that_is_over_is_not_told(prefect: Any, instrumented: InMemoryTelemetry, simulator: Simulator) -> None:
+    """S0-15: an agent that was made observable in a run, and once more after it, keeps what was said and not the run."""
+    with prefect.flow("over"):
+        agent = observable(Agent(), a="1", b="1")
+    ask(simulator, observable(agent, b="2"))
+    metadata = simulator.requests[0].json["metadata"]
+    assert {key: value for key, value in metadata.items() if key != "trace_id"} == {"a": "1", "b": "2"}
 
 
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda agent: pickle.loads(pickle.dumps(agent))])
