@@ -92,7 +92,7 @@ def matrix(session: nox.Session, openai: str, genai: str | None) -> None:
 ORCHESTRATORS = {
     # What these releases say they work with is more than they do: prefect with fastapi, marvin with pydantic-ai.
     "prefect": ("prefect==3.8.8", "fastapi<0.151"),
-    "marvin": ("marvin==3.2.7", "pydantic-ai<1.75", "openai<3"),
+    "marvin": ("marvin==3.2.7", "pydantic-ai<1.75", "openai<3", "prefect==3.8.8", "fastapi<0.151"),
 }
 """What each of the two sessions has besides aiobs and the tools."""
 

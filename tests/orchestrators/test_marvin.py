@@ -17,6 +17,7 @@ from pydantic_ai.providers.openai import OpenAIProvider
 from aiobs.ambient.sources import add_source, remove_source
 from aiobs.compat.marvin import openai as ours
 from aiobs.testing import InMemoryTelemetry, Simulator
+from tests.seeds.blocks import blocks
 
 RUN = {"prefect.flow_run.id": "run-1", "prefect.task_run.id": "task-1"}
 
@@ -101,3 +102,53 @@ def test_models_of_others() -> None:
         wrapped = [ours.observable(marvin.Agent(name="a", model=model)) for model in asked]
     assert ["extra_body" in one.model_settings for one in wrapped] == [False, False, True, True]
     assert len([one for one in warned if "observable() is for OpenAI models" in str(one.message)]) == 2
+
+
+# The blocks of the seed, from its text
+
+SUBSTITUTIONS = (("from marvin.beta.observability.openai import", "from aiobs.compat.marvin.openai import"),)
+"""What is changed in the text before it runs."""
+
+
+ORDERED = """
+import asyncio
+
+@flow
+async def ordered(document: str):
+    return await process("c-7", document)
+"""
+"""A flow for the task that the text leaves without one."""
+
+
+def block(number: int) -> str:
+    """A block of 000.md."""
+    text = blocks("000.md")[number]
+    for old, new in SUBSTITUTIONS:
+        text = text.replace(old, new)
+    return text
+
+
+@pytest.mark.usefixtures("prefect_server")
+@pytest.mark.parametrize(
+    ("numbers", "call", "added"),
+    [
+        ((2,), "my_pipeline", {}),
+        ((2, 4), "ordered", {"customer_id": "c-7"}),
+    ],
+    ids=["usage", "custom metadata"],
+)
+def test_the_blocks_of_the_seed(
+    simulator: Simulator, instrumented: InMemoryTelemetry, monkeypatch: pytest.MonkeyPatch,
+    numbers: tuple[int, ...], call: str, added: dict[str, str],
+) -> None:  # fmt: skip
+    """S0-03, S0-06, S0-07, S0-13: the request and the span of a call in a flow say whose it is."""
+    for variable in simulator.environment().items():
+        monkeypatch.setenv(*variable)
+    program = "\n".join([*map(block, numbers), ORDERED, f"asyncio.run({call}('A document'))"])
+    exec(compile(program, "000.md", "exec"), {"__name__": "seed"})
+    body, span = simulator.requests[0].json, instrumented.spans[0]
+    keys = [f"prefect.flow_run.{key}" for key in ("id", "name", "flow_name")]
+    keys += [f"prefect.task_run.{key}" for key in ("id", "name", "task_name")]
+    assert body["store"] is True
+    assert {key: body["metadata"][key] for key in keys} == {key: span.attributes[key] for key in keys}
+    assert {key: body["metadata"][key] for key in added} == added
