@@ -7,7 +7,6 @@ generative AI would say of it; HTTP instrumentations show such calls.
 from __future__ import annotations
 
 _MANAGEMENT = "manages what is stored at the provider; no model runs"
-_NOT_YET = "not recorded yet"
 _DEPRECATED = "deprecated by the provider, or shut down"
 
 OPENAI_UNTRACED = (
@@ -30,10 +29,7 @@ OPENAI_UNTRACED = (
     ("beta.agents.sessions.traces.*", _MANAGEMENT),
     ("beta.agents.sessions.turns.*", _MANAGEMENT),
     ("beta.agents.sessions.update", _MANAGEMENT),
-    ("beta.agents.sessions.create", _NOT_YET),
-    ("beta.agents.sessions.retrieve", _NOT_YET),
-    ("beta.agents.sessions.stream", _NOT_YET),
-    ("beta.agents.sessions.events.*", _NOT_YET),
+    ("beta.agents.sessions.stream", "makes an object; its requests are traced as those of `retrieve` and of `events`"),
     ("beta.assistants.*", _DEPRECATED),
     ("beta.chatkit.*", _MANAGEMENT),
     ("beta.realtime.sessions.*", "makes a token for another program's connection"),
@@ -85,7 +81,6 @@ GOOGLE_UNTRACED = (
     ("file_search_stores.*", _MANAGEMENT),
     ("files.*", "moves files"),
     ("interactions.delete", _MANAGEMENT),
-    ("live.music.*", _NOT_YET),
     ("models.delete", _MANAGEMENT),
     ("models.get", _MANAGEMENT),
     ("models.list", _MANAGEMENT),

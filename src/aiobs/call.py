@@ -94,8 +94,9 @@ class Request:
     ``kwargs`` is what the SDK's method got, sentinels removed, lists copied one level deep; it is empty when no output
     wants content. ``additions`` are keyword arguments that a hook adds to the request. ``config`` holds parameters that
     the conventions have no name for (the size of a picture), numbers and words of the provider only. ``job`` is the id
-    of the job that the request asks about. ``characters`` of a text to speak are what a request that is served has
-    used; the answer does not count them. ``given`` is what the SDK's method got, as it is, while the hooks look at it.
+    of the job that the request asks about, ``starts`` that of one which goes on after a request whose answer does not
+    say so. ``characters`` of a text to speak are what a request that is served has used; the answer does not count
+    them. ``given`` is what the SDK's method got, as it is, while the hooks look at it.
     """
 
     model: str | None = None
@@ -105,6 +106,7 @@ class Request:
     additions: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     job: str | None = None
+    starts: str | None = None
     characters: int | None = None
     given: Mapping[str, Any] | None = None
 
@@ -228,8 +230,8 @@ class Choice:
 @dataclass(slots=True)
 class Job:
     """Work that goes on at the provider after the call that asked for it has returned: a background response, a film, a
-    batch. ``id`` is the provider's. Of a batch, ``files`` are where its results are, ``endpoint`` is what its requests
-    ask, and ``model`` whom, as far as somebody has told.
+    batch. ``id`` is the provider's, ``usage`` what it used, once it is done. Of a batch, ``files`` are where its
+    results are, ``endpoint`` is what its requests ask, and ``model`` whom, as far as somebody has told.
     """
 
     id: str
@@ -237,6 +239,7 @@ class Job:
     files: tuple[str, ...] = ()
     endpoint: str | None = None
     model: str | None = None
+    usage: Usage | None = None
 
 
 @dataclass(slots=True)
@@ -278,7 +281,8 @@ class Response:
     ``status`` is the provider's word for how far a stored response is. ``token_count``: how many tokens something would
     take, which nobody has spent; ``flagged``: a moderation found something; ``listed``: how many things a page has.
     ``documents`` are what a search found. ``is_whole``: a stream without finish reasons has come to its end.
-    ``requests`` is how many requests a batch has, and how many of them are ``completed`` and ``failed``.
+    ``requests`` is how many requests a batch has, and how many of them are ``completed`` and ``failed``. ``agent_id``
+    and ``agent_name`` are whom the provider let act.
     """
 
     id: str | None = None
@@ -303,6 +307,8 @@ class Response:
     documents: list[Document] = field(default_factory=list)
     is_whole: bool = False
     requests: dict[str, int] = field(default_factory=dict)
+    agent_id: str | None = None
+    agent_name: str | None = None
 
 
 @dataclass(slots=True)
@@ -343,8 +349,10 @@ class Call:
     ``captures_embeddings``: the session file gets the vectors (``full``), their number and size (``shape``) or neither.
     ``session_request`` and ``session_response`` are the operation's own shapes for the session file.
     ``polls``: how often a job has been asked after so far; ``job_duration_ns``: from the end of the call that submitted
-    it to this one, which found it done. ``is_past``: a request of a batch, of which only the answer is known, and not
-    how long it took. ``is_place``: other events of the session file tell what happened in it.
+    it to this one, which found it done. ``job_usage``: what the job used, which was submitted as ``job_operation`` of
+    ``job_model`` by a call of this process, and of which nothing was counted yet. ``is_past``: a request of a batch, of
+    which only the answer is known, and not how long it took. ``is_place``: other events of the session file tell what
+    happened in it.
     """
 
     provider: str
@@ -372,6 +380,9 @@ class Call:
     session_response: Callable[[Call], dict[str, Any] | None] | None = None
     polls: int = 0
     job_duration_ns: int | None = None
+    job_usage: Usage | None = None
+    job_operation: str = ""
+    job_model: str | None = None
     is_past: bool = False
     is_place: bool = False
 

@@ -15,7 +15,7 @@ from aiobs.semconv.metrics import INFERENCE
 from aiobs.semconv.registry import CURRENT, DUP, Attribute, Registry, merged, parse, stricter
 
 KINDS = {"string", "int", "double", "boolean", "string[]", "enum", "any"}
-NOT_SIGNAL_NAMES = {"SCOPE", "SCHEMA_URL", "EXECUTE_TOOL", "FUNCTION", "USAGE"}
+NOT_SIGNAL_NAMES = {"SCOPE", "SCHEMA_URL", "EXECUTE_TOOL", "FUNCTION", "INVOKE_AGENT", "JOB_USAGE", "USAGE"}
 OWN = json.loads(files("aiobs.semconv").joinpath("aiobs.json").read_text(encoding="utf-8"))
 
 

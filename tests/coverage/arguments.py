@@ -30,7 +30,9 @@ def _reference() -> Any:
 VALUES: dict[str, Any] = {
     "completion_window": "24h",
     "contents": "Hello",
+    "agent_id": "agent_1",
     "endpoint": "/v1/responses",
+    "environment": {"type": "none"},
     "file": _sound,
     "input": "Hello",
     "messages": [{"role": "user", "content": "Hello"}],
@@ -38,7 +40,7 @@ VALUES: dict[str, Any] = {
     "model": "gpt-4o-mini",
     "prompt": "A cat",
     "query": "a cat",
-    "session_id": "sess_1",
+    "events": [{"type": "user_message", "content": [{"type": "input_text", "text": "Hello"}]}],
     "src": _ASKED,
     "upscale_factor": "x2",
     "vector_store_id": "vs_1",
@@ -63,6 +65,7 @@ MADE_FIRST: dict[str, Callable[[Any], Any]] = {
     "questions": lambda client: (
         _OPENAI_ASKS if hasattr(client, "chat") else {"so": {"type": "noul", "instructions": "?"}}
     ),
+    "session_id": lambda openai: openai.beta.agents.sessions.create(agent_id="a", environment={"type": "none"}).id,
     "response_id": lambda openai: openai.responses.create(model="gpt-4.1", input="Hello", background=True).id,
 }
 """Parameter → what another call makes, or what depends on the SDK; the function gets a sync client."""
@@ -77,6 +80,7 @@ OPTIONAL: dict[str, tuple[str, ...]] = {
     "responses.parse": ("model", "input"),
     "responses.stream": ("model", "input"),
     "responses.input_tokens.count": ("model", "input"),
+    "beta.agents.sessions.create": ("agent_id", "input"),
     "beta.responses.create": ("model", "input"),
     "beta.responses.input_tokens.count": ("model", "input"),
     "responses.compact": ("input",),

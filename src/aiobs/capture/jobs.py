@@ -25,7 +25,7 @@ MOST = 4096
 class Submitted:
     """A job; ``by``: the call of this process that submitted it, ``at``: monotonic nanoseconds.
 
-    ``session`` and ``parent`` are that call's place in the session file.
+    ``session`` and ``parent`` are that call's place in the session file, ``operation`` and ``model`` what it asked for.
     """
 
     by: SpanContext | None = None
@@ -34,6 +34,8 @@ class Submitted:
     parent: int | None = None
     polls: int = 0
     is_done: bool = False
+    operation: str = ""
+    model: str | None = None
 
 
 _submitted: dict[tuple[str, str], Submitted] = {}
@@ -51,8 +53,16 @@ def follow(call: Call, span: Span, session: str | None, parent: int | None) -> N
         _know_files(call.provider, answered)
     if call.request.job is not None:
         _ask(call, answered, span)
-    elif answered is not None and not answered.is_done:
-        _remember((call.provider, answered.id), Submitted(span.get_span_context(), monotonic_ns(), session, parent))
+    elif (begun := _begun(call, answered)) is not None:
+        by, at, model = span.get_span_context(), monotonic_ns(), call.request.model
+        _remember((call.provider, begun), Submitted(by, at, session, parent, operation=call.operation, model=model))
+
+
+def _begun(call: Call, answered: Job | None) -> str | None:
+    """The id of the job that goes on from here."""
+    if answered is not None:
+        return None if answered.is_done else answered.id
+    return call.request.starts if call.failure is None and not call.cancelled else None
 
 
 def _ask(call: Call, answered: Job | None, span: Span) -> None:
@@ -70,6 +80,8 @@ def _ask(call: Call, answered: Job | None, span: Span) -> None:
         call.response.usage = None
     elif is_done:
         known.is_done = True
+        if known.by is not None and answered is not None:
+            call.job_usage, call.job_operation, call.job_model = answered.usage, known.operation, known.model
         call.job_duration_ns = max(0, monotonic_ns() - known.at)
     if known.by is not None and known.by.is_valid:
         span.add_link(known.by)

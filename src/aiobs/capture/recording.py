@@ -370,6 +370,8 @@ class Recording:
             attributes = guarded(self._span_attributes) or {}
             said = guarded(content.texts) if content is not None and self.telemetry.content_on_spans else None
             guarded(put_attributes, self.span, {**attributes, **said} if said else attributes)
+            if call.response is not None and call.response.agent_name is not None:
+                guarded(self._name_after, call.response.agent_name)
             if call.failure is not None:
                 guarded(self._set_status)
         if self.is_recorded and (logger := self.telemetry.logger) is not None:
@@ -444,6 +446,11 @@ class Recording:
             if (usable := attribute_value(value)) is not None:
                 attributes[key] = usable
         return attributes
+
+    def _name_after(self, agent: str) -> None:
+        """The answer has told who acted."""
+        if self.call.operation == names.INVOKE_AGENT:
+            self.span.update_name(span_name(names.INVOKE_AGENT, agent))
 
     def _set_status(self) -> None:
         failure = self.call.failure

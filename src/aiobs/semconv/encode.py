@@ -66,6 +66,8 @@ def _write_end(call: Call, attributes: Attributes) -> None:
         attributes[names.JOB_POLLS] = call.polls
     if call.job_duration_ns is not None:
         attributes[names.JOB_DURATION] = call.job_duration_ns / 1e9
+    if call.job_usage is not None:
+        _write_job_usage(call.job_usage, attributes)
     if (told := call.request_id) is not None:
         attributes[names.REQUEST_ID] = told if told.isascii() else clean_text(told)
     if call.failure is not None:
@@ -233,6 +235,10 @@ def _write_response(call: Call, attributes: Attributes) -> None:
         attributes[names.FINISH_REASONS] = tuple([finish_reason(reason) for reason in response.finish_reasons])
     if response.conversation is not None:
         attributes[names.CONVERSATION_ID] = clean_text(response.conversation)
+    if response.agent_id is not None:
+        attributes[names.AGENT_ID] = clean_text(response.agent_id)
+    if response.agent_name is not None:
+        attributes[names.AGENT_NAME] = clean_text(response.agent_name)
     if response.compacted:
         attributes[names.COMPACTED] = True
     if response.status is not None:
@@ -281,6 +287,21 @@ _USAGE_NAMES = (
     *(f"{names.USAGE}.{unit}" for unit in UNITS),
 )
 """Attributes of the counts of ``Usage``, in their order."""
+
+
+def _write_job_usage(usage: Usage, attributes: Attributes) -> None:
+    for name in _OF_JOBS:
+        if (tokens := getattr(usage, name)) is not None:
+            attributes[f"{names.JOB_USAGE}.{_OF_JOBS[name]}"] = tokens
+
+
+_OF_JOBS = {
+    "input": "input_tokens",
+    "output": "output_tokens",
+    "cache_read": "cache_read.input_tokens",
+    "cache_write": "cache_write.input_tokens",
+    "reasoning": "reasoning.output_tokens",
+}
 
 
 def _write_failure(failure: Failure, attributes: Attributes) -> None:

@@ -74,6 +74,8 @@ class Instruments:
             return
         if call.operation not in INFERENCE:
             self._operation.record(seconds, timed, context)
+            if call.job_usage is not None:
+                self._record_job(call, call.job_usage, context)
             return
         self._inference.record(seconds, timed, context)
         if self._superseded is not None:
@@ -86,6 +88,15 @@ class Instruments:
         """What was used; how long it took nobody knows."""
         if call.operation in INFERENCE and call.response is not None and call.response.usage is not None:
             self._record_usage(call.response.usage, attributes, context)
+
+    def _record_job(self, call: Call, usage: Usage, context: Context | None) -> None:
+        """What a job used, as the call would have that submitted it."""
+        if call.job_operation in INFERENCE:
+            asked = {
+                **start_attributes(call.job_operation, call.server, call.job_model),
+                **{name: value for name, value in metric_attributes(call).items() if name == names.RESPONSE_MODEL},
+            }
+            self._record_usage(usage, _with_tier(asked, call), context)
 
     def record_tool(self, tool: str, duration_ns: int, error_type: Any, context: Context | None) -> None:
         """One execution of a tool; ``tool`` is its name."""

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from aiobs.testing import (
+    openai_agents,
     openai_audio,
     openai_batches,
     openai_chat,
@@ -98,6 +99,7 @@ WIRE = Wire(
         *openai_audio.ROUTES,
         *openai_vector_stores.ROUTES,
         *openai_batches.ROUTES,
+        *openai_agents.ROUTES,
     ),
     owns=_owns,
     error=error_body,

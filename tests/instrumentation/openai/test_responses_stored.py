@@ -129,7 +129,8 @@ def test_a_response_from_the_background(simulator: Simulator, instrumented: InMe
     assert first.name == "chat m"
     assert attributes_of(first, "gen_ai.response.finish", "gen_ai.response.status", "aiobs.job") == {}
     assert [link_of(poll) for poll in polls] == [id_of(first)] * 3
-    found = [attributes_of(poll, "aiobs.job", "gen_ai.response.status", "gen_ai.response.finish") for poll in polls]
+    told = ("aiobs.job.polls", "aiobs.job.duration", "gen_ai.response.status", "gen_ai.response.finish")
+    found = [attributes_of(poll, *told) for poll in polls]
     duration = found[1].pop("aiobs.job.duration")
     assert duration > 0
     assert found == [
@@ -173,6 +174,44 @@ def test_every_end_is_an_end(
     assert "NEEDLE" not in last.to_json()
 
 
+@BACKGROUND
+def test_what_a_response_from_the_background_used_is_counted_once(
+    simulator: Simulator, instrumented: InMemoryTelemetry
+) -> None:
+    """By the first poll that finds it done: as the job's on its span, and on the token metrics of the submitting call."""
+    client = simulator.openai()
+    simulator.reply(usage={"input_tokens": 7, "output_tokens": 5})
+    created = client.responses.create(model="m", input="a", background=True)
+    for _ in range(3):
+        client.responses.retrieve(created.id)
+    found = [
+        {
+            key: value
+            for key, value in (span.attributes or {}).items()
+            if key.endswith((".input_tokens", ".output_tokens"))
+        }
+        for span in instrumented.spans
+    ]
+    assert [one.get("aiobs.job.usage.input_tokens") for one in found] == [None, None, 7, None]
+    assert not [key for one in found for key in one if key.startswith("gen_ai.usage")]
+    (point,) = instrumented.metrics()["gen_ai.client.inference.operation.input_tokens"]
+    assert (point.sum, point.count) == (7, 1)
+    asked = ("gen_ai.operation.name", "gen_ai.request.model", "gen_ai.response.model")
+    assert [point.attributes[name] for name in asked] == ["chat", "m", "m"]
+
+
+@BACKGROUND
+def test_what_somebody_else_submitted_is_not_counted(simulator: Simulator, instrumented: InMemoryTelemetry) -> None:
+    """Who made it counted it, or will; asking after it says nothing of usage."""
+    client = simulator.openai()
+    created = client.responses.create(model="m", input="a", background=True)
+    jobs.forget_all()
+    for _ in range(2):
+        client.responses.retrieve(created.id)
+    assert not [key for span in instrumented.spans for key in (span.attributes or {}) if "usage" in key]
+    assert "gen_ai.client.inference.operation.input_tokens" not in instrumented.metrics()
+
+
 @STREAMS
 def test_a_stream_from_the_background_that_is_read_on(simulator: Simulator, instrumented: InMemoryTelemetry) -> None:
     """Broken off and fetched from there: the second stream is linked to the first, and finds it done."""
@@ -184,7 +223,11 @@ def test_a_stream_from_the_background_that_is_read_on(simulator: Simulator, inst
     first, second = instrumented.spans
     assert (first.attributes or {})["aiobs.incomplete"] is True
     assert link_of(second) == id_of(first)
-    assert set(attributes_of(second, "aiobs.job")) == {"aiobs.job.polls", "aiobs.job.duration"}
+    assert set(attributes_of(second, "aiobs.job.polls", "aiobs.job.duration")) == {
+        "aiobs.job.polls",
+        "aiobs.job.duration",
+    }
+    assert attributes_of(second, "aiobs.job.usage.output_tokens")
 
 
 def test_what_is_no_job_is_not_remembered(simulator: Simulator, instrumented: InMemoryTelemetry) -> None:

@@ -156,7 +156,7 @@ def read_response(result: Interaction | Any) -> Response:
 def read_fetched(result: Interaction | Any) -> Response:
     """The same of an interaction that was asked after; what it used was counted when it was made."""
     response = read_response(result)
-    response.usage = None
+    settle_fetched(response)
     response.status = words(fields_of(result).get("status"))
     return response
 
@@ -413,7 +413,11 @@ def settle(response: Response) -> None:
 
 
 def settle_fetched(response: Response) -> None:
-    """Of an interaction that was asked after: how far it is; what it used was counted when it was made."""
+    """Of an interaction that was asked after: how far it is; what it used belongs to the job."""
+    if isinstance(response.native, Told):
+        settle(response)
+    if response.job is not None and response.job.is_done:
+        response.job.usage = response.usage
     response.usage = None
 
 
@@ -438,7 +442,7 @@ def session_response(call: Call) -> dict[str, Any] | None:
         "id": response.id,
         "model": response.model,
         "text": choice.said("text"),
-        "usage": usage_record(response.usage),
+        "usage": usage_record(response.usage or call.job_usage),
         "finish_reason": response.finish_reasons[0] if response.finish_reasons else None,
         "finish_reasons": response.finish_reasons,
         "status": words(whole.get("status")) if whole is not None else response.status,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiobs.capture.provider import Method, Operation, Provider, Seam
 from aiobs.errors import summarize
 from aiobs.instrumentation.openai import (
+    agents,
     batches,
     beta,
     chat,
@@ -116,6 +117,7 @@ PROVIDER = Provider(
         *transcriptions.OPERATIONS,
         *vector_stores.OPERATIONS,
         *batches.OPERATIONS,
+        *agents.OPERATIONS,
     ),
     results=batches.RESULTS,
     sockets=realtime.SOCKETS,

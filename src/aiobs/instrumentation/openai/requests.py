@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aiobs.call import Call
-from aiobs.instrumentation.fields import unread
+from aiobs.instrumentation.fields import get, unread
 
 
 def as_sent(kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -20,9 +20,10 @@ def config_of(given: dict[str, Any], allowed: tuple[str, ...]) -> dict[str, Any]
 
 
 def model_of(kwargs: dict[str, Any]) -> Any:
-    """The model that goes out."""
+    """The model that goes out; of an agent, that which it is told to use."""
     extra = kwargs.get("extra_body")
-    return extra["model"] if isinstance(extra, dict) and "model" in extra else kwargs.get("model")
+    found = extra["model"] if isinstance(extra, dict) and "model" in extra else kwargs.get("model")
+    return get(kwargs["agent"], "model") if found is None and "agent" in kwargs else found
 
 
 def request_record(call: Call, *fields: str) -> dict[str, Any]:

@@ -46,6 +46,8 @@ def _settle(response: Response) -> None:
     """Without what the conventions have for the making of a response only."""
     response.status = text(fields_of(response.native).get("status"))
     response.job = responses.job_of(response.id, response.status)
+    if response.job is not None and response.job.is_done:
+        response.job.usage = response.usage
     response.usage = response.conversation = None
     response.compacted = False
 
