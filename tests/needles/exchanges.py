@@ -86,6 +86,8 @@ def _google_requests(driver: Driver, form: str, hints: dict[str, Any], place: st
     for name in hints.keys() - {"model", "config"}:
         for value in planter.variants(hints[name], f"{place}.{name}"):
             yield {**base, name: value}
+    if "config" not in hints:
+        return
     model = next(option for option in typing.get_args(hints["config"]) if hasattr(option, "model_fields"))
     for field, kind in fields_of(model).items():
         where = f"{place}.config:{model.__name__}.{field}"
