@@ -80,7 +80,7 @@ def _ask(call: Call, answered: Job | None, span: Span) -> None:
         call.response.usage = None
     elif is_done:
         known.is_done = True
-        if known.by is not None and answered is not None:
+        if answered is not None:
             call.job_usage, call.job_operation, call.job_model = answered.usage, known.operation, known.model
         call.job_duration_ns = max(0, monotonic_ns() - known.at)
     if known.by is not None and known.by.is_valid:
