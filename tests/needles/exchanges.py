@@ -93,22 +93,11 @@ def _google_requests(driver: Driver, form: str, hints: dict[str, Any], place: st
     base = driver.arguments(needle(f"{place}.{driver.of.prompt or 'nothing'}"))
     if "model" in base:
         yield {**base, "model": needle(f"{place}.model")}
-<<<<<<< HEAD
     for name, kind in {**hints, **_body(driver)}.items():
         if name not in ("model", "config", *_SAID_OTHERWISE):
             for value in planter.variants(kind, f"{place}.{name}"):
                 yield {**base, name: value}
     for field, kind, where in _config(hints, place):
-=======
-    for name in hints.keys() - {"model", "config"}:
-        for value in planter.variants(hints[name], f"{place}.{name}"):
-            yield {**base, name: value}
-    if "config" not in hints:
-        return
-    model = next(option for option in typing.get_args(hints["config"]) if hasattr(option, "model_fields"))
-    for field, kind in fields_of(model).items():
-        where = f"{place}.config:{model.__name__}.{field}"
->>>>>>> untraced
         for value in planter.variants(kind, where, 1):
             if form == "plain" or value not in Planter().variants(kind, where, 1):
                 yield {**base, "config": {field: value}}

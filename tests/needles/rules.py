@@ -100,7 +100,6 @@ ALLOWED: tuple[tuple[str, tuple[str, ...]], ...] = (
         (names.ERROR_TYPE, "exception.type"),
     ),
     (r"^error\.request_id$|^answer\.request_id$", (names.REQUEST_ID,)),
-<<<<<<< HEAD
     *(
         (rf"^(realtime|responses) {place}$", attributes)  # over a connection, these are within an event
         for place, attributes in (
@@ -118,7 +117,6 @@ ALLOWED: tuple[tuple[str, tuple[str, ...]], ...] = (
             (r"answer:\w+\.(response|session):\w+\.model", (names.RESPONSE_MODEL,)),
         )
     ),
-=======
     (r"^openai-agents request\.agent:\w+\.model$", (names.REQUEST_MODEL, names.RESPONSE_MODEL)),
     (r"^openai-agents request\.agent_id$", (names.AGENT_ID,)),
     (r"^openai-agents request\.review$", (f"{names.REQUEST_CONFIG}.review",)),
@@ -126,18 +124,13 @@ ALLOWED: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"answer:AgentSession\.agent:Agent\.id$", (names.AGENT_ID,)),
     (r"answer:AgentSession\.agent:Agent\.model$", (names.RESPONSE_MODEL,)),
     (r"answer:AgentSession\.agent:Agent\.name$", (names.AGENT_NAME,)),
->>>>>>> untraced
     (r"^tool\.name$", (names.TOOL_NAME,)),
     (r"^tool\.description$", ("gen_ai.tool.description",)),
     (r"^tool\.id$", (names.TOOL_CALL_ID,)),
 )
 """Places whose value is recorded whatever the gate says → the attributes that are for it; every other is content."""
 
-<<<<<<< HEAD
-_IN_NAMES = {names.REQUEST_MODEL, names.TOOL_NAME, "gen_ai.agent.name", "gen_ai.data_source.id"}
-=======
 _IN_NAMES = {names.AGENT_NAME, names.REQUEST_MODEL, names.TOOL_NAME, "gen_ai.data_source.id"}
->>>>>>> untraced
 _ERROR_TEXTS = {"exception.message", "exception.stacktrace"}
 _OURS = {names.INPUT, names.OUTPUT}
 _FILES = ("file", "journal")
