@@ -202,6 +202,12 @@ def resolve_with_source(name: str, given: Any = None) -> tuple[Any, str]:
         raise ConfigurationError(f"{option.variable}: {error}") from None
 
 
+def said(name: str, given: Any = None) -> Any:
+    """As ``resolve``, and None where nobody said anything: what was said before still holds."""
+    value, source = resolve_with_source(name, given)
+    return None if source == "default" else value
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How much content of one call is recorded, in bytes of UTF-8."""

@@ -11,10 +11,11 @@ from openai import DefaultHttpxClient
 from openai.resources.chat.completions import AsyncCompletions, Completions
 from opentelemetry.context import attach, detach, set_value
 
-from aiobs import Instrumentor
+from aiobs import Instrumentor, observer
 from aiobs.capture import telemetry
 from aiobs.errors import ConfigurationError, ProviderNotInstalled
 from aiobs.instrumentation.openai import OpenAIInstrumentor
+from aiobs.settings import CaptureContent
 from aiobs.testing import InMemoryTelemetry, Simulator
 from tests.versions import PARSING_MODULE, classes_with_parse
 
@@ -254,3 +255,14 @@ def test_sampled_out_but_metered_is_usage_and_time_only(simulator: Simulator) ->
         assert dropped.spans == ()
         assert dropped.logs == ()
         assert dropped.metrics()["gen_ai.client.inference.duration"][0].count == 2
+
+
+def test_what_was_said_holds() -> None:
+    """An Instrumentor that says nothing of an option, as that of ``observe()``, leaves it as it was."""
+    Instrumentor(capture_embeddings="shape", max_part_bytes=10, capture_content="no_content").instrument()
+    observer.observe()
+    current = telemetry.current()
+    assert (current.capture_embeddings, current.limits.part, current.limits.call) == ("shape", 10, 1_048_576)
+    assert current.capture is CaptureContent.NO_CONTENT
+    Instrumentor(max_call_bytes=20).instrument()
+    assert (telemetry.current().limits.part, telemetry.current().limits.call) == (10, 20)

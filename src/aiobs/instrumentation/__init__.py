@@ -21,7 +21,7 @@ from aiobs.capture.request_metadata import chosen_hooks
 from aiobs.capture.telemetry import Hook
 from aiobs.errors import ConfigurationError, ProviderNotInstalled
 from aiobs.instrumentation.patching import Patch, is_installed, patches_of
-from aiobs.settings import CaptureContent, Limits, resolve
+from aiobs.settings import CaptureContent, Limits, resolve, said
 
 _log = logging.getLogger("aiobs")
 
@@ -84,11 +84,9 @@ class Instrumentor:
         Raises ConfigurationError for an option that cannot work, and ProviderNotInstalled for a provider that was
         named and has no SDK here, unless ``automatic``.
         """
-        part, call = self._limits
         capture = resolve("capture_content", self._capture_content)
-        embeddings = resolve("capture_embeddings", self._capture_embeddings)
+        embeddings = said("capture_embeddings", self._capture_embeddings)
         duplicates = resolve("AIOBS_SEMCONV") == "dup"
-        limits = Limits(resolve("max_part_bytes", part), resolve("max_call_bytes", call))
         hooks = chosen_hooks(self._hooks, self._openai_metadata)
         missing = [provider for provider, _ in self._chosen() if not is_installed(provider)]
         if missing and self._names is not None and not automatic:
@@ -98,7 +96,7 @@ class Instrumentor:
             )
         telemetry.update(
             capture=capture,
-            limits=limits,
+            limits=self._chosen_limits(),
             capture_embeddings=embeddings,
             duplicates=duplicates,
             hooks=hooks,
@@ -123,6 +121,11 @@ class Instrumentor:
     def status(self) -> dict[str, dict[str, Any]]:
         """Per provider: ``available``, ``version``, ``patched``, ``reason`` (empty when patched), ``methods``."""
         return {provider.name: _status(provider, patches) for provider, patches in self._chosen()}
+
+    def _chosen_limits(self) -> Limits:
+        part, call = said("max_part_bytes", self._limits[0]), said("max_call_bytes", self._limits[1])
+        before = telemetry.current().limits
+        return Limits(before.part if part is None else part, before.call if call is None else call)
 
     def _chosen(self) -> list[tuple[Provider, tuple[Patch, ...]]]:
         return [entry for name, entry in _patches().items() if self._names is None or name in self._names]
