@@ -268,8 +268,11 @@ COLLABORATORS = (
     Collaborator("file-lock", ("filelock.FileLock.acquire",), ("raises", "no-space", "hangs")),
     # Our own parts that stand between
     Collaborator(
-        "current_session",
-        tuple(f"aiobs.{place}.current_session" for place in ("capture.recording", "capture.function", "capture.helper", "ambient.otel")),
+        "ambient",
+        (
+            *(f"aiobs.capture.{place}.ambient_of" for place in ("recording", "function", "helper")),
+            "aiobs.ambient.otel.current_ambient",
+        ),
         loses=_FILE,
     ),
     Collaborator("find_callsite", ("aiobs.capture.drivers.find_callsite",)),

@@ -33,7 +33,7 @@ UNGUARDED = {
     "aiobs.capture.function": "capture.function.reduced-raises",
     "aiobs.capture.helper": "capture.helper.merged-raises",
     "aiobs.capture.sockets": "socket-read_received-raises",
-    "aiobs.ambient.session": "context-attach-raises",
+    "aiobs.ambient.current": "context-attach-raises",
     "aiobs.ambient.otel": "set_attributes-raises",
     "aiobs.runtime": "journal-write-raises",
     "aiobs.clock": "monotonic-clock-raises",
