@@ -281,7 +281,6 @@ COLLABORATORS = (
         "aiobs.capture.recording.content_of",
         "aiobs.capture.telemetry.scrub",
         "aiobs.capture.recording.clean_text",
-        "aiobs.capture.function.scrub",
         "aiobs.capture.function.reduced",
         "aiobs.capture.function.public_name",
         "aiobs.capture.helper.merged",
@@ -292,6 +291,7 @@ COLLABORATORS = (
         "aiobs.semconv.content.plain_to_json",
     ),
     *_steps("aiobs.capture.streams.Tap.shadow_close", loses="logs"),
+    *_steps("aiobs.capture.function.scrub", loses="logs"),  # an exception that cannot be cleaned is not told
     Collaborator("call_event", ("aiobs.exporters.session_file.call_event",), ("raises",), loses="calls"),
     Collaborator("function_event", ("aiobs.exporters.session_file.function_event",), ("raises",), loses="functions"),
     # Connections that stay open
