@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import decimal
+import gc
 import pathlib
 import sys
 import threading
@@ -174,6 +175,29 @@ def test_a_mapping_that_another_thread_changes() -> None:
         done.set()
         thread.join()
         sys.setswitchinterval(interval)
+
+
+def test_a_change_while_it_is_copied() -> None:
+    """S1-59: a copy is one step of the interpreter, unless the collector runs in the midst of it."""
+    shared = dict.fromkeys(range(50))
+    changes = []
+
+    def change(phase: str, _info: object) -> None:
+        if phase == "start" and sys._getframe(1).f_code.co_name == "_first" and len(changes) < 5:
+            changes.append(shared.popitem())
+
+    held = [(number, number) for number in range(5_000)]  # or pairs are made of tuples that lay ready
+    thresholds = gc.get_threshold()
+    gc.callbacks.append(change)
+    gc.set_threshold(1)
+    try:
+        seen = reduced(shared)
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.callbacks.remove(change)
+    assert held
+    assert changes
+    assert type(seen) is dict
 
 
 def test_a_generator_argument_is_never_read() -> None:

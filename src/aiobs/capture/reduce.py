@@ -10,21 +10,24 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 from pathlib import PosixPath, PurePosixPath, PureWindowsPath, WindowsPath
 from types import MemberDescriptorType
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from aiobs.errors import ConfigurationError
 from aiobs.semconv.credentials import REDACTED, names_a_credential
 
 LONGEST_KEY = 100
+_READINGS = 8
+_T = TypeVar("_T")
 _INT64 = 2**63
 _BYTES = (bytes, bytearray, memoryview)
 _ITEMS = (list, tuple, set, frozenset)
@@ -106,7 +109,7 @@ class _Reduction:
             return value if math.isfinite(value) else str(value)
         try:
             if kind is dict and depth < self._policy.max_depth and self._room > 0:
-                return self._mapping(value.items(), len(value), depth)
+                return self._mapping(value.items, len(value), depth)
             return self._object(value, kind, depth)
         except Exception:  # a buffer that is gone, a field that was never set
             return f"<{kind.__name__}>"
@@ -120,34 +123,42 @@ class _Reduction:
         if depth >= self._policy.max_depth or self._room <= 0 or issubclass(kind, (str, int, float)):
             return f"<{kind.__name__}>"
         if issubclass(kind, dict):
-            return self._mapping(dict.items(value), dict.__len__(value), depth)
+            return self._mapping(partial(dict.items, value), dict.__len__(value), depth)
         for base in _ITEMS:
             if issubclass(kind, base):
-                return self._items(base.__iter__(value), base.__len__(value), depth)
+                return self._items(partial(base.__iter__, value), base.__len__(value), depth)
         fields = _fields(value, kind) if self._policy.models else None
-        return f"<{kind.__name__}>" if fields is None else self._mapping(fields.items(), len(fields), depth)
+        return f"<{kind.__name__}>" if fields is None else self._mapping(fields.items, len(fields), depth)
 
-    def _mapping(self, pairs: Iterable[tuple[Any, Any]], count: int, depth: int) -> dict[str, Any]:
+    def _mapping(self, pairs: Callable[[], Iterable[tuple[Any, Any]]], count: int, depth: int) -> dict[str, Any]:
         most = min(self._policy.max_keys, self._room)
         self._room -= min(most, count)
         kept: dict[str, Any] = {}
-        for key, item in [*islice(pairs, most)]:  # at once: another thread may change it
+        for key, item in _first(pairs, most):
             name = key[:LONGEST_KEY] if type(key) is str else self._key(key)
             kept[name] = REDACTED if is_secret(name) else self.value(item, depth + 1)
         if count > len(kept):
             kept["..."] = f"(+{count - len(kept)} more)"
         return kept
 
-    def _items(self, items: Iterator[Any], count: int, depth: int) -> list[Any]:
+    def _items(self, items: Callable[[], Iterable[Any]], count: int, depth: int) -> list[Any]:
         most = min(self._policy.max_items, self._room)
         self._room -= min(most, count)
-        kept = [self.value(item, depth + 1) for item in [*islice(items, most)]]
+        kept = [self.value(item, depth + 1) for item in _first(items, most)]
         if count > len(kept):
             kept.append(f"... (+{count - len(kept)} more)")
         return kept
 
     def _key(self, key: Any) -> str:
         return str(self.value(key, self._policy.max_depth))[:LONGEST_KEY]
+
+
+def _first(items: Callable[[], Iterable[_T]], most: int) -> list[_T]:
+    """The first of them, copied at once; what another thread changed meanwhile is read again."""
+    for _ in range(_READINGS):
+        with suppress(RuntimeError):  # the collector ran, and with it that thread
+            return [*islice(items(), most)]
+    return [*islice(items(), most)]
 
 
 def _large(value: int) -> str:
