@@ -10,6 +10,7 @@ import pytest
 from opentelemetry.trace import StatusCode
 
 from aiobs import Instrumentor, observer
+from aiobs.capture import results
 from aiobs.testing import InMemoryTelemetry, Simulator
 from tests.instrumentation.google_genai.shown import attributes_of, content_of, file_events
 from tests.versions import has, needs
@@ -118,6 +119,23 @@ def test_answers_in_a_file(simulator: Simulator, instrumented: InMemoryTelemetry
     shown = attributes_of(bad)
     assert (shown["error.type"], shown["aiobs.error.code"]) == ("INVALID_ARGUMENT", "BAD_REQUEST")
     assert (shown["gen_ai.request.model"], shown["aiobs.batch.custom_id"]) == (MODEL, "b")
+
+
+@pytest.mark.parametrize("source", ["inlined", "file"])
+def test_more_answers_than_are_told_of(
+    simulator: Simulator, instrumented: InMemoryTelemetry, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    """How many have no span is on the last that has one, and on the counter, wherever the answers came from."""
+    monkeypatch.setattr(results, "MOST", 1)
+    client = simulator.gemini()
+    batch = finished(client, "files/asked" if source == "file" else asked("one", "two", "three"))
+    if source == "file":
+        client.files.download(file=batch.dest.file_name)
+    expected = 1 if source == "file" else 2
+    (span,) = of_batch(instrumented)
+    assert span.attributes["aiobs.batch.results.unrecorded"] == expected
+    (point,) = instrumented.metrics()["aiobs.batch.results.unrecorded"]
+    assert (point.value, dict(point.attributes)) == (expected, {"gen_ai.provider.name": "gcp.gemini"})
 
 
 @pytest.mark.filterwarnings("ignore:.*experimental")
