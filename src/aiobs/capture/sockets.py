@@ -24,7 +24,7 @@ from aiobs.capture import deferred
 from aiobs.capture.callsite import find_callsite
 from aiobs.capture.drivers import admit
 from aiobs.capture.inputs import Inputs
-from aiobs.capture.provider import NOTHING, Ending, Provider, Sign, Socket, Step
+from aiobs.capture.provider import NOTHING, Ending, Operation, Provider, Sign, Socket, Step
 from aiobs.capture.recording import Recording, start
 from aiobs.capture.streams import Tap
 from aiobs.capture.telemetry import current
@@ -313,6 +313,15 @@ class SocketTap:
         elif sign.key is None and self.asked:
             self.asked[-1].trouble = event, monotonic_ns()
 
+    def _whole(self, sign: Sign, answer: Any) -> None:
+        """How long it took nobody has told: it has come, at once."""
+        operation = self.dial.socket.whole
+        recording = self._start(operation, self._given(sign.asked, Inputs())) if operation is not None else None
+        if recording is not None:
+            guarded(_look_at, recording)
+            recording.call.is_past = True
+            recording.finish(answer)
+
     _STEPS: ClassVar[Mapping[Step, Callable[[SocketTap, Sign, Any], None]]] = {
         Step.SESSION: _on_session,
         Step.CREATED: _created,
@@ -322,6 +331,7 @@ class SocketTap:
         Step.INTERRUPTED: _interrupted,
         Step.BREAKS_OFF: _ends,
         Step.FAILS: _fails,
+        Step.WHOLE: _whole,
         Step.TROUBLE: _trouble,
     }
 
@@ -347,22 +357,10 @@ class SocketTap:
         return turn
 
     def _new_turn(self, asked: Any, key: str | None) -> Turn | None:
-        dial, inputs = self.dial, self.inputs
-        self.inputs, self._last_inputs = Inputs(), inputs
-        settings = dict(self.settings)
-        named = asked.get("model") if isinstance(asked, dict) else None
-        model = named or _words(dial.kwargs.get("model")) or settings.get("model")
-        given = {
-            **dial.kwargs,
-            "model": model,
-            "asked": asked,
-            "inputs": inputs,
-            "settings": settings,
-            "conversation": self.response.conversation,
-        }
-        site = typed(Callsite, find_callsite, 0, dial.provider.own_packages)
-        with _attached(self.context):
-            recording = guarded(start, dial.provider, dial.socket.response, dial.instance, (), given, site)
+        inputs = self._last_inputs = self.inputs
+        self.inputs = Inputs()
+        given = self._given(asked, inputs)
+        recording = self._start(self.dial.socket.response, given)
         if recording is None:
             return None
         self.has_spoken = True
@@ -372,6 +370,25 @@ class SocketTap:
             return None
         turn.response.model = self.response.model
         return turn
+
+    def _given(self, asked: Any, inputs: Inputs) -> Kwargs:
+        """What the readers of a response get."""
+        dial, settings = self.dial, dict(self.settings)
+        named = asked.get("model") if isinstance(asked, dict) else None
+        return {
+            **dial.kwargs,
+            "model": named or _words(dial.kwargs.get("model")) or settings.get("model"),
+            "asked": asked,
+            "inputs": inputs,
+            "settings": settings,
+            "conversation": self.response.conversation,
+        }
+
+    def _start(self, operation: Operation, given: Kwargs) -> Recording | None:
+        dial = self.dial
+        site = typed(Callsite, find_callsite, 0, dial.provider.own_packages)
+        with _attached(self.context):
+            return guarded(start, dial.provider, operation, dial.instance, (), given, site)
 
     # How it ends
 

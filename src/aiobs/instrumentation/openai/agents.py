@@ -20,7 +20,7 @@ from aiobs.instrumentation.fields import items as listed
 from aiobs.instrumentation.openai import items
 from aiobs.instrumentation.openai.requests import as_sent, config_of
 from aiobs.instrumentation.openai.responses import usage_of
-from aiobs.instrumentation.records import usage_record
+from aiobs.instrumentation.records import answer_record, called_record, usage_record, with_extras
 from aiobs.semconv.serialise import to_json, to_jsonable
 
 if TYPE_CHECKING:
@@ -295,30 +295,20 @@ def session_response(call: Call) -> dict[str, Any] | None:
         return None
     choice = response.choices.get(0, Choice())
     whole = {} if isinstance(response.native, set) else fields_of(response.native)
-    record: dict[str, Any] = {
-        "id": response.id,
-        "model": response.model,
-        "text": choice.said("text"),
-        "usage": usage_record(response.usage or call.job_usage),
-        "finish_reason": response.finish_reasons[0] if response.finish_reasons else None,
-        "status": text(whole.get("status")) or response.status,
-    }
-    extra = {
-        "agent": _actor(call.request.params.get("agent_id"), response),
-        "session_usage": usage_record(usage_of(whole.get("usage"))) if whole.get("usage") is not None else None,
-        "tool_calls": [
-            {
-                "id": called.id,
-                "type": called.type,
-                "function": {"name": called.name, "arguments": "".join(called.arguments)},
-            }
-            for called in choice.calls.values()
-        ],
-        "reasoning": choice.said("reasoning"),
-        "ttft_ms": round(call.first_chunk_ns / 1e6, 3) if call.first_chunk_ns is not None else None,
-        "incomplete": call.incomplete or None,
-    }
-    return {**record, **{key: value for key, value in extra.items() if value}}
+    record = answer_record(
+        response,
+        choice.said("text"),
+        usage=usage_record(response.usage or call.job_usage),
+        status=text(whole.get("status")) or response.status,
+    )
+    return with_extras(
+        record,
+        call,
+        agent=_actor(call.request.params.get("agent_id"), response),
+        session_usage=usage_record(usage_of(whole.get("usage"))) if whole.get("usage") is not None else None,
+        tool_calls=[called_record(called) for called in choice.calls.values()],
+        reasoning=choice.said("reasoning"),
+    )
 
 
 def _actor(asked: Any, response: Response) -> dict[str, Any] | None:
