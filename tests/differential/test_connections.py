@@ -17,7 +17,7 @@ import pytest
 from opentelemetry.context import attach
 
 from aiobs.capture import sockets
-from aiobs.capture.sockets import SocketTap
+from aiobs.capture.connections import SocketTap
 from aiobs.testing import gemini_live as gemini
 from aiobs.testing import openai_realtime as openai
 from aiobs.testing.socket_server import Close, Drop, Pause, Script, SocketServer, Step
