@@ -140,7 +140,7 @@ def test_more_answers_than_are_told_of(
 
 @pytest.mark.filterwarnings("ignore:.*experimental")
 def test_vectors(simulator: Simulator, instrumented: InMemoryTelemetry) -> None:
-    """A batch of embeddings has spans of ``embeddings`` with their tokens."""
+    """A batch of embeddings has spans of ``embeddings`` with their tokens, linked to the call that submitted it."""
     client = simulator.gemini()
     source = {"inlined_requests": {"contents": [{"parts": [{"text": "hi"}]}]}}
     batch = client.batches.create_embeddings(model="text-embedding-004", src=source)
@@ -148,9 +148,10 @@ def test_vectors(simulator: Simulator, instrumented: InMemoryTelemetry) -> None:
         client.batches.get(name=batch.name)
     (span,) = of_batch(instrumented)
     assert (span.name, span.attributes["gen_ai.usage.input_tokens"]) == ("embeddings text-embedding-004", 3)
-    assert instrumented.span("create_batch text-embedding-004").attributes["aiobs.api.name"] == (
-        "batches.create_embeddings"
-    )
+    submitted = instrumented.span("create_batch text-embedding-004")
+    assert submitted.attributes["aiobs.api.name"] == "batches.create_embeddings"
+    assert submitted.attributes["gen_ai.response.id"] == batch.name
+    assert [link.context for link in span.links] == [submitted.context]
 
 
 def test_refused_requests_of_a_job(simulator: Simulator, instrumented: InMemoryTelemetry) -> None:

@@ -14,8 +14,8 @@ from aiobs.testing import openai_realtime as wire
 from aiobs.testing.socket_server import SocketServer
 from tests.instrumentation.openai.sockets import both, spans_of, talk, without_place
 from tests.instrumentation.openai.test_connected_responses import START, WHOLE, live, live_session, transcript
-from tests.instrumentation.openai.test_decisions import QUESTIONS, USAGE
 from tests.instrumentation.openai.test_further_connections import beside
+from tests.instrumentation.test_decisions import QUESTIONS, USAGE
 from tests.versions import needs
 
 pytestmark = needs("openai live decisions")

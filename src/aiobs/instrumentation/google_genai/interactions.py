@@ -478,37 +478,26 @@ def _methods(name: str, *requires: str) -> tuple[Method, ...]:
     )
 
 
-_AGENT = Operation(
-    name="invoke_agent",
-    api="interactions.create",
-    methods=(),
-    read_request=read_request,
-    read_response=read_response,
-    read_prompt=read_prompt,
-    read_choices=read_choices,
-    fold_chunk=fold_chunk,
-    settle=settle,
-    session_request=session_request,
-    session_response=session_response,
-    named_after=agent_of,
-    has_jobs=True,
-)
+_CREATES: dict[str, Any] = {
+    "api": "interactions.create",
+    "read_request": read_request,
+    "read_response": read_response,
+    "read_prompt": read_prompt,
+    "read_choices": read_choices,
+    "fold_chunk": fold_chunk,
+    "settle": settle,
+    "session_request": session_request,
+    "session_response": session_response,
+    "has_jobs": True,
+}
+_AGENT = Operation(name="invoke_agent", methods=(), named_after=agent_of, **_CREATES)
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
         name="generate_content",
-        api="interactions.create",
         methods=_methods("create"),
-        read_request=read_request,
-        read_response=read_response,
-        read_prompt=read_prompt,
-        read_choices=read_choices,
-        fold_chunk=fold_chunk,
-        settle=settle,
-        session_request=session_request,
-        session_response=session_response,
-        has_jobs=True,
         instead=lambda kwargs: _AGENT if agent_of(kwargs) is not None else None,
+        **_CREATES,
     ),
     Operation(
         name="fetch_response",

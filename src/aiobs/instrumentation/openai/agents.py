@@ -330,90 +330,84 @@ def _methods(module: str, name: str, *requires: str) -> tuple[Method, ...]:
     )
 
 
-def _about_events(name: str) -> Operation:
+def _operation(name: str, call: str, methods: tuple[Method, ...] = (), **readers: Any) -> Operation:
     return Operation(
         name=name,
-        api="beta.agents.sessions.events.create",
-        methods=(),
+        api=f"beta.agents.sessions.{call}",
+        methods=methods,
+        session_request=session_request,
+        session_response=session_response,
+        since="3.52",
+        **readers,
+    )
+
+
+def _about_events(name: str) -> Operation:
+    return _operation(
+        name,
+        "events.create",
         read_request=lambda kwargs: Request(params=read_events(kwargs).params),
         read_response=read_accepted,
         read_prompt=read_prompt_of_events,
-        session_request=session_request,
-        session_response=session_response,
         positional=_ID,
     )
 
 
 _CANCEL = _about_events("cancel_response")
 _GO_ON = _about_events("update_response")
-_OPEN = Operation(
-    name="create_conversation",
-    api="beta.agents.sessions.create",
-    methods=(),
+_OPEN = _operation(
+    "create_conversation",
+    "create",
     read_request=lambda kwargs: Request(model=read_create(kwargs).model, stream=read_create(kwargs).stream),
     read_response=read_opened,
     read_prompt=read_prompt,
     fold_chunk=fold_event,
     settle=settle_opened,
-    session_request=session_request,
-    session_response=session_response,
 )
 
 OPERATIONS: tuple[Operation, ...] = (
-    Operation(
-        name="invoke_agent",
-        api="beta.agents.sessions.create",
-        methods=_methods(_SESSIONS, "Sessions.create", "input", "stream"),
+    _operation(
+        "invoke_agent",
+        "create",
+        _methods(_SESSIONS, "Sessions.create", "input", "stream"),
         read_request=read_create,
         read_response=read_session,
         read_prompt=read_prompt,
         fold_chunk=fold_event,
-        session_request=session_request,
-        session_response=session_response,
         named_after=lambda kwargs: None,
         has_jobs=True,
         instead=lambda kwargs: None if as_sent(kwargs).get("input") else _OPEN,
-        since="3.52",
     ),
-    Operation(
-        name="fetch_response",
-        api="beta.agents.sessions.retrieve",
-        methods=_methods(_SESSIONS, "Sessions.retrieve", *_ID),
+    _operation(
+        "fetch_response",
+        "retrieve",
+        _methods(_SESSIONS, "Sessions.retrieve", *_ID),
         read_request=read_asked,
         read_response=read_state,
-        session_request=session_request,
-        session_response=session_response,
         positional=_ID,
         has_jobs=True,
-        since="3.52",
     ),
-    Operation(
-        name="fetch_response",
-        api="beta.agents.sessions.events.stream",
-        methods=_methods(_EVENTS_MODULE, "Events.stream", *_ID),
+    _operation(
+        "fetch_response",
+        "events.stream",
+        _methods(_EVENTS_MODULE, "Events.stream", *_ID),
         read_request=read_listened,
         read_response=read_state,
         fold_chunk=fold_event,
         settle=settle_listened,
-        session_request=session_request,
-        session_response=session_response,
         positional=_ID,
         has_jobs=True,
-        since="3.52",
     ),
-    Operation(
-        name="invoke_agent",
-        api="beta.agents.sessions.events.create",
-        methods=_methods(_EVENTS_MODULE, "Events.create", *_ID, "events"),
+    _operation(
+        "invoke_agent",
+        "events.create",
+        _methods(_EVENTS_MODULE, "Events.create", *_ID, "events"),
         read_request=read_events,
         read_response=read_accepted,
         read_prompt=read_prompt_of_events,
-        session_request=session_request,
-        session_response=session_response,
         named_after=lambda kwargs: None,
         positional=_ID,
         has_jobs=True,
         instead=kind_of_events,
-        since="3.52",
     ),
 )
