@@ -164,6 +164,7 @@ class Step(Enum):
     INTERRUPTED = "interrupted"  # an open response was interrupted; that it ends is said later
     BREAKS_OFF = "breaks off"  # a response was interrupted, and ends by that
     FAILS = "fails"  # an error that ends a response
+    WHOLE = "whole"  # something of another kind was answered, all of it by this event
     TROUBLE = "trouble"  # an error, perhaps about a response that was asked for
     SESSION = "session"  # about the session as a whole
 
@@ -205,8 +206,9 @@ class Ending(Enum):
 class Socket:
     """A connection that stays open, over which requests and answers pass as events.
 
-    ``session`` is the operation of all of it, ``response`` that of each answer in it. Their readers get the arguments
-    of ``connects`` and ``settings`` (of the session, the newest); those of a response also ``model``, ``asked``,
+    ``session`` is the operation of all of it, ``response`` that of each answer in it, ``whole`` that of those that come
+    in one event and that no event asks for; it reads them as answers. Their readers get the arguments
+    of ``connects`` and ``settings`` (of the session, the newest); those of an answer also ``model``, ``asked``,
     ``inputs`` (an ``Inputs``) and ``conversation``. The session's ``fold_chunk`` gets the connection first, then every
     event about the session. ``connects`` give a manager, whose ``enters`` dial; ``is_lazy`` ones give an async context
     manager of the standard library, which dials when it is entered. ``read_sent`` (name of the method, arguments,
@@ -228,6 +230,7 @@ class Socket:
     read_ending: Callable[[BaseException], Ending | None]
     enters: tuple[Method, ...] = ()
     initial: Callable[[dict[str, Any]], dict[str, Any]] = dict
+    whole: Operation | None = None
     attached_to: Callable[[dict[str, Any]], str | None] | None = None
     since: str | None = None
 

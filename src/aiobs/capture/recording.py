@@ -71,12 +71,25 @@ def start(
     if helper is not None:
         context = helper.under(context)
         callsite = helper.callsite or callsite
+    at = wall_ns() if started_ns is None else started_ns
+    return _begin(provider, operation, client, kwargs, context, helper, callsite, at)
+
+
+def _begin(
+    provider: Provider,
+    operation: Operation,
+    client: object,
+    kwargs: dict[str, Any],
+    context: Context,
+    helper: HelperRecording | None,
+    callsite: Callsite | None,
+    started_ns: int,
+) -> Recording | None:
+    """The span, and what is recorded beside it, if anybody gets either."""
     telemetry = pipeline.current()
     server = typed(Server, provider.server_of, client) or Server(provider.name, None, None)
     model = guarded(_model, provider, kwargs)
-    started_ns = wall_ns() if started_ns is None else started_ns
-    named_after = model if operation.named_after is None else guarded(_named_after, operation.named_after, kwargs)
-    span = guarded(_start_span, telemetry, operation.name, server, model, named_after, context, started_ns)
+    span = guarded(_start_span, telemetry, operation, server, model, kwargs, context, started_ns)
     span = span or pipeline.stand_in(context)
     ambient = typed(Ambient, ambient_of, span, context)
     session = ambient.session if ambient is not None and telemetry.sink is not None else None
@@ -117,15 +130,16 @@ def _named_after(find: Callable[[dict[str, Any]], Any], kwargs: dict[str, Any]) 
 
 def _start_span(
     telemetry: pipeline.Telemetry,
-    operation: str,
+    operation: Operation,
     server: Server,
     model: str | None,
-    named_after: str | None,
+    kwargs: dict[str, Any],
     context: Context,
     started_ns: int,
 ) -> Span:
-    attributes = start_attributes(operation, server, model)
-    name = span_name(operation, named_after)
+    find, what = operation.named_after, operation.name
+    name = span_name(what, model if find is None else guarded(_named_after, find, kwargs))
+    attributes = start_attributes(what, server, model)
     return start_span(telemetry.tracer, name, context, SpanKind.CLIENT, attributes, started_ns)
 
 
