@@ -39,6 +39,10 @@ def observe(
     called_from: bool = False,
     enh_prompt: bool = False,
     auto_enhance_after: int | None = None,
+    as_type: str | None = None,
+    capture_input: bool | None = None,
+    capture_output: bool | None = None,
+    transform_to_string: Callable[[list[Any]], str] | None = None,
 ) -> Observe: ...
 def observe(
     func: F | None = None,
@@ -51,6 +55,10 @@ def observe(
     called_from: bool = False,
     enh_prompt: bool = False,
     auto_enhance_after: int | None = None,
+    as_type: str | None = None,
+    capture_input: bool | None = None,
+    capture_output: bool | None = None,
+    transform_to_string: Callable[[list[Any]], str] | None = None,
 ) -> F | Observe:
     """Make every call of a function a span: ``@observe``, ``@observe()``, ``@observe(name="step")``.
 
@@ -61,6 +69,11 @@ def observe(
     texts, out of everything, ``{"exclude": [...]}`` those of some parameters; ``capture_result=False`` the result.
     ``capture_instance`` tells the class of self, ``called_from`` the line of the call. ``enh_prompt`` gives each call
     an id for prompt analysis; after every ``auto_enhance_after`` of them (at least 1) the prompt enhancer runs.
+
+    As Langfuse calls them: ``capture_input`` is ``capture_args``, ``capture_output`` is ``capture_result``; ``as_type``
+    (span, generation, embedding, agent, tool, chain, retriever, evaluator, guardrail) is told as
+    ``aiobs.observation.type``; ``transform_to_string`` makes a text, the result of a generator, of the list of what it
+    yielded (10,000 items at most). Raises ConfigurationError for an option that cannot work.
     """
     options = checked_options(
         name=name,
@@ -71,6 +84,10 @@ def observe(
         called_from=called_from,
         enh_prompt=enh_prompt,
         auto_enhance_after=auto_enhance_after,
+        as_type=as_type,
+        capture_input=capture_input,
+        capture_output=capture_output,
+        transform_to_string=transform_to_string,
     )
     decorator = Observe(options)
     return decorator if func is None else decorator(func)
