@@ -88,10 +88,14 @@ class Mark:
         """The context, with this mark in it."""
         return set_value(_KEY, self, context)
 
+    def wants(self, call: Call) -> bool:
+        """Somebody waits for it, and it asks a model: a fetched answer was asked for by the call that made it."""
+        return self.trace is not None and call.operation in INFERENCE
+
     def take(self, call: Call, prompt: Prompt | None, choices: list[Choice]) -> None:
-        """Keep a model call that is over; ``prompt`` is None without content."""
+        """Keep a model call that is over and is wanted; ``prompt`` is None without content."""
         trace = self.trace
-        if trace is None or call.operation not in INFERENCE:
+        if trace is None:
             return
         if len(trace.calls) < MOST_CALLS:
             trace.calls.append(_model_call(call, prompt, choices))
