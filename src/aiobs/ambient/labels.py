@@ -21,7 +21,7 @@ MAX_VALUE_LENGTH = 256
 RESERVED_PREFIX = "aiobs_"
 ENVIRONMENT_PREFIX = "AIOBS_LABEL_"
 
-_key = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_KEY = r"[a-z][a-z0-9_]{0,62}"
 _log = logging.getLogger("aiobs")
 
 
@@ -31,7 +31,7 @@ def check_label(key: object, value: object) -> None:
         raise InvalidLabel(f"Label key {key!r} must be a string, got {type(key).__name__}.")
     if key.startswith(RESERVED_PREFIX):
         raise InvalidLabel(f"Label key {key!r} uses reserved prefix {RESERVED_PREFIX!r}; choose another name.")
-    if not _key.fullmatch(key):
+    if not re.fullmatch(_KEY, key):
         raise InvalidLabel(f"Label key {key!r} is invalid. Keys must match pattern {KEY_PATTERN}")
     if not isinstance(value, str):
         raise InvalidLabel(f"Value of label {key!r} must be a string, got {type(value).__name__}.")

@@ -45,7 +45,7 @@ _DRIVERS = ("aiobs.capture.wrappers", "aiobs.capture.drivers", "aiobs.capture.st
 """Where an exception passes that a recording inside of this one has told of."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Target:
     """What is observed, worked out once.
 

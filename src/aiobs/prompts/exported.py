@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from aiobs.capture.marked import ModelCall, PromptTrace
+from aiobs.capture.prompt_trace import ModelCall, PromptTrace
 from aiobs.errors import UnreadableFile
 from aiobs.reading import entries
 
