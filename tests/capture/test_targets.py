@@ -65,11 +65,13 @@ def test_the_names_of_langfuse(recorded) -> None:
         return SECRET
 
     found, answered = event_of(find, SECRET), event_of(answer, "x")
+    with observe(name="look", as_type="tool"):
+        pass
     assert (found["args"], found["kwargs"], found["result"]) == (None, None, "found")
     assert (answered["args"], answered["result"]) == (["x"], None)
     assert SECRET not in everything(found, recorded) + everything(answered, recorded)
     types = [(one.attributes or {}).get("aiobs.observation.type") for one in recorded.spans]
-    assert types == ["retriever", None]
+    assert types == ["retriever", None, "tool"]
 
 
 def joined(items: list[Any]) -> str:
@@ -116,6 +118,21 @@ def test_a_transform_that_makes_no_text(recorded, transform: Any) -> None:
 
 class Word:
     """Something that can be referred to weakly."""
+
+
+def test_a_transform_that_is_interrupted(recorded) -> None:
+    """S1-54: Ctrl-C in it is the program's, and the span has ended."""
+
+    def interrupted(items: list[Any]) -> str:
+        raise KeyboardInterrupt
+
+    @observe(transform_to_string=interrupted)
+    def words() -> Any:
+        yield "a"
+
+    with pytest.raises(KeyboardInterrupt):
+        list(words())
+    assert recorded.span("words").end_time is not None
 
 
 def test_a_transform_gets_nothing_that_is_not_told(recorded) -> None:

@@ -211,9 +211,11 @@ class FunctionRecording:
 
     def close(self, at: int | None = None) -> None:
         """The generator ended, or was closed early, which is as good, now or ``at`` (of the monotonic clock)."""
-        if self.call is not None and self._keeps_result:
-            self.call.result = (self._items or self._yielded()).picture()
-        self._end({}, at)
+        try:
+            if self.call is not None and self._keeps_result:
+                self.call.result = (self._items or self._yielded()).picture()
+        finally:  # as above, and ``transform`` is the program's own
+            self._end({}, at)
 
     def fail(self, error: BaseException, at: int | None = None) -> None:
         """The function raised; a cancellation or KeyboardInterrupt is not an error."""

@@ -17,6 +17,7 @@ from aiobs.capture.reduce import CapturePolicy
 from aiobs.capture.targets import Options, checked_options, function_target
 from aiobs.capture.wrappers import observed
 from aiobs.guard import guarded
+from aiobs.semconv import names
 from aiobs.semconv.serialise import attribute_value, clean_text
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -134,7 +135,8 @@ class Observe(SpanBlock):
         return cast("F", _observed(function, self._options))
 
     def __enter__(self) -> Span:
-        block = span(self._options.name or "block")
+        told = {names.OBSERVATION_TYPE: self._options.as_type} if self._options.as_type else {}
+        block = span(self._options.name or "block", **told)
         self._blocks.set((*self._blocks.get(), block))
         return block.__enter__()
 
