@@ -74,6 +74,18 @@ def test_the_names_of_langfuse(recorded) -> None:
     assert types == ["retriever", None, "tool"]
 
 
+def test_how_much_a_transform_gets(recorded, monkeypatch) -> None:
+    """S1-54: the first items, as many as may be kept alive."""
+    monkeypatch.setattr("aiobs.capture.function.MOST_YIELDED", 3)
+
+    @observe(transform_to_string=joined)
+    def letters() -> Any:
+        yield from "abcdef"
+
+    assert list(letters()) == [*"abcdef"]
+    assert json.loads(recorded.span("letters").attributes["aiobs.output"]) == "abc"
+
+
 def joined(items: list[Any]) -> str:
     return "".join(items)
 
