@@ -233,6 +233,7 @@ COLLABORATORS = (
     # What users plug in
     Collaborator("hook-before", (f"{_BY}.Hook.before",)),
     Collaborator("hook-finish", (f"{_BY}.Hook.finish",)),
+    Collaborator("run-context", (f"{_BY}.Surroundings.ask",)),
     Collaborator("log-handler", (f"{_BY}.Handler.handle",), besides=("aiobs.capture.recording.end_attributes",)),
     # Providers
     *(

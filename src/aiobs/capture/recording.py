@@ -223,7 +223,7 @@ class Recording:
 
     def _asks_for_content(self) -> bool:
         telemetry = self.telemetry
-        is_kept = self.session is not None or (self.mark is not None and self.mark.trace is not None)
+        is_kept = self.session is not None or (self.mark is not None and self.mark.wants(self.call))
         if is_kept and telemetry.content_in_file:
             return True
         if not self.is_recorded:
@@ -392,7 +392,7 @@ class Recording:
             guarded(self._emit_events, logger, attributes, content)
         if (instruments := self.telemetry.instruments) is not None:
             guarded(instruments.record, call, self.context)
-        if self.mark is not None and self.mark.trace is not None:
+        if self.mark is not None and self.mark.wants(call):
             guarded(self._tell_mark, self.mark)
 
     def _tell_mark(self, mark: marked.Mark) -> None:
