@@ -24,7 +24,7 @@ _MARKED: dict[str, tuple[str, ...]] = {
     "phone": (
         "+491701234567", "+49 170 1234567", "+49 (0)170 1234567", "+1 415-555-2671", "+1.415.555.2671",
         "+44 20 7946 0958", "0049 170 1234567", "(415) 555-2671", "415-555-2671", "415.555.2671", "1-415-555-2671",
-        "tel:‹4155552671›",
+        "tel:«4155552671»",
     ),
     "key": (
         "sk-proj-abcdefgh12345678ijklmnop", "sk-ant-api03-" + "aB3" * 20, "sk-or-v1-" + HEX * 4,
@@ -35,15 +35,15 @@ _MARKED: dict[str, tuple[str, ...]] = {
         "pplx-" + HEX * 3, "npm_" + "a1B2" * 9, "pypi-" + "AgEIcHlwaS5vcmc" * 4, "dop_v1_" + HEX * 4,
         "dapi" + HEX * 2, "hvs." + "CAESIJ" * 5, "key-" + HEX * 2, "110201543:AA" + "Hdqtcvch1vGWJxfSeofSAs0K5PALDsaw",
         "lsv2_pt_" + HEX * 2 + "_0123456789", "whsec_" + "a1" * 16, "AccountKey=" + "a1b2" * 20 + "==",
-        "Bearer ‹abcdef1234567890›", "Authorization: Basic ‹dXNlcjpwYXNzd29yZA==›", "https://‹user:s3cr3t›@example.com/",
-        "https://example.com/?api_key=‹abcdef123456›", "https://example.com/?a=1&token=‹abcdef123456›",
+        "Bearer «abcdef1234567890»", "Authorization: Basic «dXNlcjpwYXNzd29yZA==»", "https://«user:s3cr3t»@example.com/",
+        "https://example.com/?api_key=«abcdef123456»", "https://example.com/?a=1&token=«abcdef123456»",
         "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\n-----END RSA PRIVATE KEY-----",
     ),
     "jwt": (JWT, JWE),
 }  # fmt: skip
 
-SECRETS = {name: tuple(text.split("‹")[-1].split("›")[0] for text in texts) for name, texts in _MARKED.items()}
-FOUND = {name: tuple(text.translate({0x2039: None, 0x203A: None}) for text in texts) for name, texts in _MARKED.items()}
+SECRETS = {name: tuple(text.split("«")[-1].split("»")[0] for text in texts) for name, texts in _MARKED.items()}
+FOUND = {name: tuple(text.translate({0xAB: None, 0xBB: None}) for text in texts) for name, texts in _MARKED.items()}
 """What is planted, and which part of it has to be gone: the one between the marks, where there are some."""
 
 CLEAN = (

@@ -23,7 +23,7 @@ from aiobs.settings import as_names
 __all__ = ["ALL", "FAILED", "Redaction", "Rule", "as_redaction"]
 
 ALL = ("email", "phone", "card", "iban", "key", "jwt")
-"""Every detector."""
+"""The detectors of ``Redaction()``; ``ssn``, ``ip`` and ``phone:DE`` are on request."""
 
 FAILED = "[REDACTION FAILED]"
 """In the place of what could not be looked through."""
@@ -85,6 +85,7 @@ class Redaction:
         self._hash_key = _key(hash_key)
         self._remembers = not any(rule.key is not None for rule in self._by_pattern)
         self._is_clean = lru_cache(maxsize=4096)(self._has_nothing)
+        self._rule_for = lru_cache(maxsize=4096)(self._first_rule)
 
     def __call__(self, name: str, value: Any) -> Any:
         """The value of the attribute of that name without what was found; None if the attribute is dropped."""
@@ -116,7 +117,7 @@ class Redaction:
             return self._items(value, path, is_secret, depth + 1, nested)
         raise TypeError(f"{type(value).__name__} is no value of an attribute")
 
-    def _rule_for(self, path: str) -> Rule | None:
+    def _first_rule(self, path: str) -> Rule | None:
         if len(path) > _LONGEST_PATH:
             raise ValueError("the path of keys is too long")
         return next((rule for rule in self._by_key if rule.fits(path)), None)

@@ -218,6 +218,17 @@ def _national(region: str, text: str) -> Iterator[Span]:
                 yield start + found.start, start + found.end
 
 
+# What is looked for on request only: a number of nine digits, and an address of a machine, are often nobody's
+
+_SSN = re.compile(r"(?<![\w-])(?!000|666|9\d\d)\d{3}-(?!00)\d\d-(?!0000)\d{4}(?![\w-])", re.ASCII)
+_OCTET = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
+_IPV4 = re.compile(rf"(?<![\w.-])(?:{_OCTET}\.){{3}}{_OCTET}(?![\w-]|\.\d)", re.ASCII)
+
+
+def _by_pattern(pattern: re.Pattern[str], text: str) -> Iterator[Span]:
+    yield from (match.span() for match in pattern.finditer(text))
+
+
 # Keys and tokens
 
 _JWT = re.compile(r"(?<![\w.-])eyJ[\w-]{5,}+\.[\w-]{4,}+\.[\w-]*+(?:\.[\w-]*+\.[\w-]*+)?", re.ASCII)
@@ -238,9 +249,11 @@ DETECTORS = {
         Detector("iban", "IBAN", ibans),
         Detector("card", "CARD", cards),
         Detector("phone", "PHONE", phones),
+        Detector("ssn", "SSN", partial(_by_pattern, _SSN)),
+        Detector("ip", "IP", partial(_by_pattern, _IPV4)),
     )
 }
-"""By name; where two find the same text, the first of this table says what it was."""
+"""By name; where two find the same text, the first of this table says what it was. The last two are on request."""
 
 
 def detector(name: str) -> Detector:

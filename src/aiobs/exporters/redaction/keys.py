@@ -15,7 +15,7 @@ SHORTEST = 11
 
 
 class Shape(NamedTuple):
-    """Texts, one of which a text has that has such a key; the key (a group, if there is one); what it has to be besides."""
+    """Texts of which one is there where such a key is; the key, or the group that is it; what it has to be besides."""
 
     stems: tuple[str, ...]
     pattern: re.Pattern[str]
