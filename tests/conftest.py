@@ -12,7 +12,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context, get_current
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
-from aiobs import guard
+from aiobs import guard, losses
 from aiobs.capture import telemetry
 from aiobs.facade import observer
 from aiobs.instrumentation import Instrumentor
@@ -71,6 +71,7 @@ def loud_guard(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     """The guard raises instead of swallowing, but for tests marked ``quiet_guard`` (which break things on purpose)."""
     monkeypatch.setattr(guard, "loud", request.node.get_closest_marker("quiet_guard") is None)
     guard.errors.clear()
+    losses.lost.clear()
 
 
 @pytest.fixture(autouse=True)

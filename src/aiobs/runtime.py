@@ -14,10 +14,10 @@ import platform
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from opentelemetry import metrics, trace
 from opentelemetry._logs import get_logger_provider, set_logger_provider
@@ -28,6 +28,7 @@ from opentelemetry.sdk.environment_variables import (
     OTEL_SDK_DISABLED,
 )
 from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter
@@ -43,14 +44,17 @@ from aiobs.capture import deferred, telemetry
 from aiobs.capture.reduce import CapturePolicy, checked_policy
 from aiobs.errors import AiobsError, ConfigurationError
 from aiobs.exporters.base import ExportResult, attempt
-from aiobs.exporters.otel import OTelExporter
-from aiobs.exporters.registry import exporter
+from aiobs.exporters.fan_out import together
+from aiobs.exporters.outputs import Outputs
+from aiobs.exporters.registry import Exporter, as_exporter
+from aiobs.exporters.sampling import KeepErrors
 from aiobs.exporters.session_file import SessionFile, import_for_exit
 from aiobs.guard import guarded
 from aiobs.instrumentation import Instrumentor, custom
 from aiobs.settings import CaptureContent, resolve
 
 FLUSH_TIMEOUT = 30.0
+T = TypeVar("T")
 
 _log = logging.getLogger("aiobs")
 
@@ -97,6 +101,7 @@ class Runtime:
         self.handoff: Handoff | None = None
         self.owned: list[TracerProvider | MeterProvider | LoggerProvider] = []
         self.attached: list[object] = []
+        self.outputs = Outputs()
         self.has_exit_hook = False
         self.is_late = False  # our exit function has run, others may not have
         self.exit_budgets: dict[str, float] = {}  # seconds that the exit may still wait, for what
@@ -107,31 +112,35 @@ _runtime = Runtime()
 
 def configure(
     *,
-    exporters: Iterable[str] | str | None = None,
+    exporters: Iterable[str | Exporter | SpanExporter] | str | None = None,
     capture_content: CaptureContent | str | bool | None = None,
     tracer_provider: TracerProvider | None = None,
     capture: CapturePolicy | None = None,
+    keep_errors: bool | None = None,
     set_global: bool = False,
 ) -> None:
     """Attach aiobs to the program's TracerProvider, or make one, with the exporters named.
 
-    ``exporters``: names from the registry; unset: ``AIOBS_EXPORTERS``, else, for a provider of ours, ``otlp`` if the
+    ``exporters``: names from the registry, each an ``Exporter`` where it has options, or exporters of the OpenTelemetry
+    SDK; they take the place of those before. Unset: ``AIOBS_EXPORTERS``, else, for a provider of ours, ``otlp`` if the
     environment names an OTLP endpoint. A provider that the program has is used and keeps its own exporters.
-    ``capture``: how much of the arguments and results of observed functions is kept. Calling it again changes only what
+    ``capture``: how much of the arguments and results of observed functions is kept. ``keep_errors``: a provider of
+    ours records what its sampler drops, too, so that spans which fail are exported. Calling it again changes only what
     is given. Raises ConfigurationError for a value that cannot work.
     """
     gate = resolve("capture_content", capture_content)
     policy = checked_policy(capture)
-    named = _exporter_names(exporters)
+    named = _named_exporters(exporters)
     prefect.listen()
     with _runtime.lock:
-        provider = tracer_provider or _chosen_provider() or _program_provider() or _own_provider()
+        keeps_errors = resolve("keep_errors", keep_errors)
+        provider = tracer_provider or _chosen_provider() or _program_provider() or _own_provider(keeps_errors)
         is_new = provider is not _runtime.provider
         _runtime.provider = provider
         _attach(provider)
         if named is None and provider in _runtime.owned and has_otlp_endpoint():
-            named = ("otlp",)
-        if named and (is_new or exporters is not None):
+            named = (Exporter("otlp"),)
+        if named is not None and (is_new or exporters is not None):
             _export_to(provider, named)
         telemetry.update(tracer_provider=provider, capture=gate, policy=policy)
         if set_global and provider in _runtime.owned:
@@ -139,12 +148,10 @@ def configure(
         _at_exit_once()
 
 
-def _exporter_names(given: Iterable[str] | str | None) -> tuple[str, ...] | None:
-    """The names that somebody gave, each known; None if nobody did."""
-    names: tuple[str, ...] | None = resolve("exporters", given)
-    for name in names or ():
-        exporter(name)
-    return names
+def _named_exporters(given: Any) -> tuple[Exporter, ...] | None:
+    """Those that somebody gave, each known; None if nobody did."""
+    items = resolve("exporters", given)
+    return None if items is None else tuple(map(as_exporter, items))
 
 
 def has_otlp_endpoint() -> bool:
@@ -169,11 +176,12 @@ def _program_provider() -> Any:
     return None if isinstance(provider, (trace.ProxyTracerProvider, trace.NoOpTracerProvider)) else provider
 
 
-def _own_provider() -> TracerProvider:
-    for provider in _runtime.owned:
-        if isinstance(provider, TracerProvider):
-            return provider
+def _own_provider(keeps_errors: bool) -> TracerProvider:
+    for known in _owned(TracerProvider):
+        return known
     provider = TracerProvider(resource=_resource(), id_generator=OwnIds(), shutdown_on_exit=False)
+    if keeps_errors:
+        provider.sampler = KeepErrors(provider.sampler)
     _runtime.owned.append(provider)
     return provider
 
@@ -207,25 +215,39 @@ def _attach(provider: Any) -> None:
         guarded(provider.add_span_processor, processor)
 
 
-def _export_to(provider: Any, names: tuple[str, ...]) -> None:
-    for name in names:
-        pipelines = exporter(name)()
-        for processor in pipelines.span_processors:
-            provider.add_span_processor(processor)
-        if pipelines.metric_readers and _is_unset(metrics.get_meter_provider()):
-            meter_provider = MeterProvider(pipelines.metric_readers, resource=_resource(), shutdown_on_exit=False)
-            _runtime.owned.append(meter_provider)
-            telemetry.update(meter_provider=meter_provider)
-        if pipelines.log_processors and _is_unset(get_logger_provider()):
-            logger_provider = LoggerProvider(resource=_resource(), shutdown_on_exit=False)
-            for log_processor in pipelines.log_processors:
-                logger_provider.add_log_record_processor(log_processor)
-            _runtime.owned.append(logger_provider)
-            telemetry.update(logger_provider=logger_provider)
+def _export_to(provider: Any, exporters: tuple[Exporter, ...]) -> None:
+    """Exchange the exporters; metrics and logs go to them where the program has no providers of its own for these."""
+    outputs = _runtime.outputs
+    readers = outputs.exchange(exporters)
+    if outputs.spans.processors:
+        outputs.attach(provider)
+    if readers is not None and _is_free(metrics.get_meter_provider()):
+        _measure_with(readers)
+    if outputs.logs.processors and _is_free(get_logger_provider()) and not _owned(LoggerProvider):
+        logger_provider = LoggerProvider(resource=_resource(), shutdown_on_exit=False)
+        logger_provider.add_log_record_processor(outputs.logs)
+        _runtime.owned.append(logger_provider)
+        telemetry.update(logger_provider=logger_provider)
 
 
-def _is_unset(provider: object) -> bool:
-    return "Proxy" in type(provider).__name__ or "NoOp" in type(provider).__name__
+def _measure_with(readers: tuple[MetricReader, ...]) -> None:
+    """A MeterProvider with these readers in the place of the one before: the SDK binds a reader to one for good."""
+    old = _owned(MeterProvider)
+    _runtime.owned = [provider for provider in _runtime.owned if provider not in old]
+    meter_provider = MeterProvider(readers, resource=_resource(), shutdown_on_exit=False) if readers else None
+    if meter_provider is not None:
+        _runtime.owned.append(meter_provider)
+    telemetry.use(replace(telemetry.current(), meter_provider=meter_provider))
+    together([provider.shutdown for provider in old], FLUSH_TIMEOUT)
+
+
+def _owned(kind: type[T]) -> list[T]:
+    return [provider for provider in _runtime.owned if isinstance(provider, kind)]
+
+
+def _is_free(provider: object) -> bool:
+    """The program has set no provider of its own."""
+    return provider in _runtime.owned or any(word in type(provider).__name__ for word in ("Proxy", "NoOp"))
 
 
 def _make_global(provider: TracerProvider) -> None:
@@ -274,6 +296,8 @@ def write_session_file(
 def deliver_sessions(exporter: Any, *, include_trace_tree: bool, options: Mapping[str, Any]) -> ExportResult:
     """Give everything since the last flush to an exporter; where that fails it is kept for the next, and logged."""
     if isinstance(exporter, SpanExporter):
+        from aiobs.exporters.otel import OTelExporter  # a program that writes files does not pay for it
+
         exporter = OTelExporter(exporter)
     if not callable(getattr(exporter, "export", None)):
         raise ConfigurationError(
@@ -312,7 +336,7 @@ def _sent(exporter: Any, text: Any, with_tree: bool, options: Mapping[str, Any],
 def flush(timeout: float = FLUSH_TIMEOUT) -> bool:
     """End what was let go of and send what is queued; False if that took longer than ``timeout`` seconds."""
     guarded(deferred.settle)
-    return _bounded([provider.force_flush for provider in _providers() if hasattr(provider, "force_flush")], timeout)
+    return together([provider.force_flush for provider in _providers() if hasattr(provider, "force_flush")], timeout)
 
 
 def shutdown(timeout: float = FLUSH_TIMEOUT) -> bool:
@@ -322,7 +346,9 @@ def shutdown(timeout: float = FLUSH_TIMEOUT) -> bool:
         owned, _runtime.owned = _runtime.owned, []
         _runtime.attached = [provider for provider in _runtime.attached if provider not in owned]
         _runtime.provider = _runtime.handoff = None
-    done = _bounded([provider.shutdown for provider in owned], timeout)
+        outputs, _runtime.outputs = _runtime.outputs, Outputs()
+    on_providers_of_the_program = [outputs.spans.shutdown, outputs.logs.shutdown]
+    done = together([*(provider.shutdown for provider in owned), *on_providers_of_the_program], timeout)
     prefect.ignore()
     telemetry.reset()
     return done
@@ -332,21 +358,6 @@ def _providers() -> list[Any]:
     """Ours, and the program's that we are attached to."""
     program = [] if _runtime.provider in (None, *_runtime.owned) else [_runtime.provider]
     return [*_runtime.owned, *program]
-
-
-def _bounded(steps: list[Callable[..., Any]], timeout: float) -> bool:
-    """Run the steps in a thread that may be left behind: not every exporter keeps to a timeout."""
-    if not steps:
-        return True
-    thread = threading.Thread(target=lambda: [guarded(step) for step in steps], name="aiobs-flush", daemon=True)
-    try:
-        thread.start()
-    except RuntimeError:  # the interpreter is going down: Python 3.12 starts no threads any more
-        for step in steps:
-            guarded(step)
-        return True
-    thread.join(timeout)
-    return not thread.is_alive()
 
 
 def _at_exit_once() -> None:
@@ -388,7 +399,7 @@ def _write_at_exit() -> None:
 
 def _flush_at_exit() -> None:
     with _budget("send") as timeout:
-        _bounded([provider.force_flush for provider in _runtime.owned], timeout)
+        together([provider.force_flush for provider in _runtime.owned], timeout)
 
 
 @contextmanager

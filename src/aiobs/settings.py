@@ -7,7 +7,7 @@ Variables are read when they are needed (``configure()``, ``observe()``), never 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NamedTuple
@@ -53,6 +53,14 @@ def as_names(value: Any) -> tuple[str, ...] | None:
         return None
     names = value.split(",") if isinstance(value, str) else value
     return tuple(name.strip() for name in names if name.strip())
+
+
+def as_items(value: Any) -> tuple[Any, ...] | None:
+    """As ``as_names``; what is no text stays as it is."""
+    if value is None or value == "":
+        return None
+    items = value.split(",") if isinstance(value, str) else value if isinstance(value, Iterable) else (value,)
+    return tuple(item.strip() if isinstance(item, str) else item for item in items if item and item != " ")
 
 
 def as_switch(value: Any) -> bool:
@@ -155,10 +163,13 @@ CONTENT_VARIABLE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 OPTIONS: tuple[Option, ...] = (
     Option("capture_content", CONTENT_VARIABLE, None, "Where prompts and outputs go: no_content, span_only, event_only "
            "or span_and_event; unset: into the session file only; no_content closes the file too.", as_capture_content),
-    Option("exporters", "AIOBS_EXPORTERS", None, "Where signals go: json, otlp, console, none, or a name that an "
-           "installed package adds; several separated by commas.", as_names),
+    Option("exporters", "AIOBS_EXPORTERS", None, "Where signals go, separated by commas: a name (console, json, "
+           "langfuse, memory, none, otlp, otlp-json, phoenix, prometheus, or what an installed package adds), and its "
+           "options as in a URL: `otlp?sample=0.1&capture_content=no_content`.", as_items),
     Option("", "AIOBS_SESSION", None, "Name of a session to open at a zero-code start (`auto`: named after its id) and "
            "to write at exit.", _as_text),
+    Option("keep_errors", "AIOBS_KEEP_ERRORS", False, "A TracerProvider that aiobs makes records what its sampler "
+           "drops, too, so that spans which fail are exported.", as_switch),
     Option("set_global", "", False, "Make the TracerProvider that aiobs creates the global one.", as_switch),
     Option("path", "LLM_OBS_OUT", "./llm_observability.json", "The session file; {session_id}, {session_name}, {date} "
            "and {pid} are filled in, `-` is standard output.", _as_text),

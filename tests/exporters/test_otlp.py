@@ -1,19 +1,18 @@
-"""OTLP by the standard variables, and the registry of exporters."""
+"""OTLP by the standard variables and by options."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from importlib.metadata import EntryPoint
 from typing import Any
 
 import pytest
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.trace import TracerProvider
 
+import aiobs
+from aiobs import configure, span
 from aiobs.errors import ConfigurationError, MissingExtra
-from aiobs.exporters import otlp, registry
-from aiobs.exporters.registry import Pipelines, exporter
+from aiobs.exporters import otlp
+from aiobs.exporters.registry import Exporter
 from aiobs.testing import OTLPSink
 
 
@@ -24,32 +23,75 @@ def dead_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def closed() -> Iterator[list[Pipelines]]:
-    made: list[Pipelines] = []
+def closed() -> Iterator[list[Any]]:
+    made: list[Any] = []
     yield made
-    for pipelines in made:
-        for part in (*pipelines.span_processors, *pipelines.log_processors, *pipelines.metric_readers):
-            part.shutdown()
+    for exporter in made:
+        exporter.shutdown()
+
+
+def made(closed: list[Any], **options: Any) -> dict[str, Any]:
+    """The exporters by signal."""
+    found = vars(otlp.pipelines(**options))
+    exporters = {name.removesuffix("_exporter"): found[name] for name in found if name.endswith("_exporter")}
+    closed += [exporter for exporter in exporters.values() if exporter is not None]
+    return exporters
 
 
 def test_a_span_arrives_over_http(monkeypatch: pytest.MonkeyPatch) -> None:
     """The official exporter, in batches, to the endpoint of the environment."""
     with OTLPSink() as sink:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", sink.endpoint)
-        provider = TracerProvider(shutdown_on_exit=False)
-        provider.add_span_processor(otlp.span_processor())
-        provider.get_tracer("aiobs").start_span("chat").end()
-        provider.shutdown()
-        assert [span.name for span in sink.spans] == ["chat"]
+        configure(exporters=["otlp"])
+        with span("chat"):
+            pass
+        aiobs.flush()
+        assert [received.name for received in sink.spans] == ["chat"]
 
 
-def test_signals_can_be_left_out(monkeypatch: pytest.MonkeyPatch, closed: list[Pipelines]) -> None:
-    """OTEL_METRICS_EXPORTER=none and its like."""
+def test_signals_can_be_left_out(monkeypatch: pytest.MonkeyPatch, closed: list[Any]) -> None:
+    """OTEL_METRICS_EXPORTER=none and its like, and the option."""
     monkeypatch.setenv("OTEL_METRICS_EXPORTER", "none")
     monkeypatch.setenv("OTEL_LOGS_EXPORTER", "None ")
-    closed.append(otlp.pipelines())
-    assert [len(closed[0].span_processors), closed[0].metric_readers, closed[0].log_processors] == [1, (), ()]
-    assert isinstance(closed[0].span_processors[0].span_exporter, OTLPSpanExporter)  # type: ignore[attr-defined]
+    assert [signal for signal, exporter in made(closed).items() if exporter] == ["span"]
+    monkeypatch.delenv("OTEL_METRICS_EXPORTER")
+    assert [signal for signal, exporter in made(closed, signals="traces metrics").items() if exporter] == [
+        "span",
+        "metric",
+    ]
+    with pytest.raises(ConfigurationError, match="use one or more of traces, metrics, logs"):
+        otlp.pipelines(signals="traces,spans")
+
+
+@pytest.mark.parametrize("endpoint", ["http://c:1", "http://c:1/", "http://c:1/v1/traces"])
+def test_an_endpoint_is_a_base_or_that_of_traces(endpoint: str, closed: list[Any]) -> None:
+    """Each signal's path is added; headers and timeout reach the official exporter."""
+    exporters = made(closed, endpoint=endpoint, headers="x-team=search,authorization=Bearer%20k", timeout="3")
+    assert [exporter._endpoint for exporter in exporters.values()] == [
+        f"http://c:1/v1/{signal}" for signal in ("traces", "logs", "metrics")
+    ]
+
+
+def test_headers_and_timeout_reach_the_server() -> None:
+    """As a mapping or as text, values as in the standard variable."""
+    with OTLPSink() as sink:
+        configure(exporters=[Exporter("otlp", endpoint=sink.endpoint, headers="x-team=search,x-key=Bearer%20k")])
+        with span("s"):
+            pass
+        aiobs.flush()
+        configure(exporters=[Exporter("otlp", endpoint=sink.endpoint, headers={"x-team": "ads"}, signals="traces")])
+        with span("s"):
+            pass
+        aiobs.flush()
+        sent = [export.headers for export in sink.exports if export.path == "/v1/traces"]
+    assert [(headers["x-team"], headers.get("x-key")) for headers in sent] == [("search", "Bearer k"), ("ads", None)]
+
+
+def test_headers_that_cannot_be_read_are_not_shown() -> None:
+    """They hold credentials."""
+    with pytest.raises(ConfigurationError, match="write name=value") as raised:
+        otlp.pipelines(headers="Bearer sk-secret")
+    assert "sk-secret" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +110,7 @@ def test_the_protocol_is_the_signals_or_the_general_one(
     for name, value in (("OTEL_EXPORTER_OTLP_PROTOCOL", general), ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", own)):
         if value is not None:
             monkeypatch.setenv(name, value)
-    assert otlp.protocol("TRACES") == expected
+    assert otlp.protocol_of("traces") == expected
 
 
 def test_an_unknown_protocol_is_a_mistake_to_know(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,22 +126,3 @@ def test_grpc_without_its_extra_names_the_pip_line(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.grpc.trace_exporter", None)
     with pytest.raises(MissingExtra, match=r'pip install "aiobs\[grpc\]"'):
         otlp.pipelines()
-
-
-@pytest.mark.parametrize("name", ["console", "json", "none", "otlp"])
-def test_our_exporters_have_names(name: str, closed: list[Pipelines]) -> None:
-    """Each name makes pipelines."""
-    closed.append(exporter(name)())
-    assert bool(closed[0].span_processors) == (name in ("console", "otlp"))
-
-
-def test_installed_packages_add_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The entry point group aiobs.exporters."""
-
-    def points(group: str) -> list[Any]:
-        return [EntryPoint("mine", "aiobs.exporters.registry:nothing", group)] if group == "aiobs.exporters" else []
-
-    monkeypatch.setattr(registry, "entry_points", points)
-    assert exporter("mine")() == Pipelines()
-    with pytest.raises(ConfigurationError, match=r"no exporter 'x'. Known are: console, json, mine, none, otlp"):
-        exporter("x")

@@ -26,6 +26,7 @@ from aiobs.capture import jobs
 from aiobs.capture.reduce import DEFAULT_POLICY, CapturePolicy
 from aiobs.errors import scrub
 from aiobs.guard import guarded
+from aiobs.losses import lost
 from aiobs.semconv import names
 from aiobs.semconv.metrics import Instruments
 from aiobs.settings import CaptureContent, Limits
@@ -163,6 +164,7 @@ def _logger(provider: Any) -> Logger | None:
 
 def _count_own_errors(meter: Any) -> None:
     meter.create_observable_counter(names.INTERNAL_ERRORS, [_own_errors], "{error}", "Failures of aiobs itself.")
+    meter.create_observable_counter(names.EXPORTER_DROPPED, [_losses], "{item}", "What exporters could not deliver.")
 
 
 def stand_in(context: Context | None) -> Span:
@@ -217,6 +219,12 @@ class _Cached(Generic[T]):
 def _own_errors(options: CallbackOptions) -> Iterable[Observation]:
     """What the guard swallowed since the process started."""
     return [Observation(sum(guard.errors.values()))]
+
+
+def _losses(options: CallbackOptions) -> Iterable[Observation]:
+    """What exporters could not deliver since the process started."""
+    keys = names.EXPORTER_NAME, names.EXPORTER_SIGNAL, names.ERROR_TYPE
+    return [Observation(count, dict(zip(keys, loss, strict=True))) for loss, count in lost.copy().items()]
 
 
 def _is_unset(provider: object, noop: type) -> bool:

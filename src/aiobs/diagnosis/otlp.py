@@ -12,9 +12,8 @@ from opentelemetry.util.re import parse_env_headers
 from aiobs.diagnosis.endpoints import check_endpoint, is_loopback, safe_url
 from aiobs.diagnosis.finding import Finding, error, warning
 from aiobs.errors import ConfigurationError
-from aiobs.exporters.otlp import protocol
-
-SIGNALS = ("traces", "metrics", "logs")
+from aiobs.exporters import otlp
+from aiobs.exporters.otlp import SIGNALS
 
 _DEFAULTS = {"grpc": "http://localhost:4317", "http/protobuf": "http://localhost:4318"}
 
@@ -94,7 +93,7 @@ def header_names(signal: str) -> tuple[str, ...]:
 
 def protocol_of(signal: str, *, by_distro: bool = False) -> str:
     """As aiobs reads it; under a distro the default is grpc. Raises ConfigurationError."""
-    return "grpc" if by_distro and _names_no_protocol(signal) else protocol(signal.upper())
+    return "grpc" if by_distro and _names_no_protocol(signal) else otlp.protocol_of(signal)
 
 
 def exporter_is_none(signal: str) -> bool:

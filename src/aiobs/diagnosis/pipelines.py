@@ -108,9 +108,9 @@ def _check_content(found: Pipelines) -> Iterator[Finding]:
 
 def _exporters() -> tuple[str, ...]:
     """The names that ``configure()`` would use for a provider of its own."""
-    named: tuple[str, ...] | None = _or(None, lambda: resolve("exporters"))
+    named = _or(None, lambda: resolve("exporters"))
     if named is not None:
-        return named
+        return tuple(text.partition("?")[0] for text in named)
     return ("otlp",) if has_otlp_endpoint() else ()
 
 
@@ -158,8 +158,8 @@ def _is_ours(provider: Any) -> bool:
 
 def _exporters_of(provider: Any) -> Iterator[str]:
     """Classes and endpoints, where the SDK keeps them today; there is no public way to ask."""
-    processors = getattr(getattr(provider, "_active_span_processor", None), "_span_processors", ())
-    for processor in processors:
+    attached = getattr(getattr(provider, "_active_span_processor", None), "_span_processors", ())
+    for processor in (one for each in attached for one in getattr(each, "processors", (each,))):
         exporter = getattr(processor, "span_exporter", None)
         if exporter is not None:
             endpoint = getattr(exporter, "_endpoint", None)

@@ -13,7 +13,7 @@ from typing import Any
 from aiobs.ambient.labels import ENVIRONMENT_PREFIX, check_label
 from aiobs.diagnosis.finding import Finding, error, warning
 from aiobs.errors import ConfigurationError, InvalidLabel, scrub
-from aiobs.exporters.registry import exporter
+from aiobs.exporters.registry import as_exporter
 from aiobs.settings import OPTIONS, Option, resolve_with_source
 
 MASK = "********"
@@ -80,7 +80,7 @@ def _check_exporters(names: Iterable[str], source: str) -> None:
     """Every exporter can be found by its name."""
     try:
         for name in names:
-            exporter(name)
+            as_exporter(name)
     except ConfigurationError as problem:
         raise ConfigurationError(f"{source}: {problem}") from None
 

@@ -1,50 +1,100 @@
-"""OTLP by the standard variables: the official exporters, in the background, with an exit that does not wait long."""
+"""OTLP: the official exporters, to the endpoint that is given or that the standard variables name."""
 
 from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
-from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.util.re import parse_env_headers
 
 from aiobs.errors import ConfigurationError, MissingExtra
+from aiobs.exporters.connections import ForkSafeSession
 from aiobs.exporters.registry import Pipelines
+from aiobs.settings import as_names, as_seconds
 
+SIGNALS = ("traces", "metrics", "logs")
 _PROTOCOLS = ("http/protobuf", "grpc")
+_CREDENTIAL_PROVIDER = "OTEL_PYTHON_EXPORTER_OTLP_HTTP_"
+_CLASSES = {
+    "traces": ("trace_exporter", "OTLPSpanExporter"),
+    "metrics": ("metric_exporter", "OTLPMetricExporter"),
+    "logs": ("_log_exporter", "OTLPLogExporter"),
+}
 
 
-def pipelines() -> Pipelines:
-    """Traces, metrics and logs to the endpoint that ``OTEL_EXPORTER_OTLP_*`` name.
+def pipelines(
+    *,
+    endpoint: str | None = None,
+    headers: Mapping[str, str] | str | None = None,
+    protocol: str | None = None,
+    timeout: float | str | None = None,
+    signals: Iterable[str] | str = SIGNALS,
+) -> Pipelines:
+    """The official exporters of traces, metrics and logs.
 
-    A signal is left out when its variable (``OTEL_METRICS_EXPORTER`` …) says ``none``. Raises ConfigurationError for
-    an unknown protocol, MissingExtra for grpc without the extra.
+    ``endpoint``: the base URL, to which ``/v1/traces`` and its like are added over HTTP; unset: what
+    ``OTEL_EXPORTER_OTLP_*`` say, else this machine. ``headers``: a mapping, or ``name=value,name=value``. ``protocol``:
+    ``http/protobuf`` (default) or ``grpc``. ``timeout``: seconds for an export with its retries, default 10.
+    ``signals``: which of the three; one is also left out when its variable (``OTEL_METRICS_EXPORTER`` …) says ``none``.
+    Raises ConfigurationError for what cannot be understood, MissingExtra for grpc without the extra.
     """
-    traces = _exporter("TRACES", "trace_exporter", "OTLPSpanExporter")
-    metrics = _exporter("METRICS", "metric_exporter", "OTLPMetricExporter")
-    logs = _exporter("LOGS", "_log_exporter", "OTLPLogExporter")
+    target = Target(endpoint, _as_headers(headers), protocol, None if timeout is None else as_seconds(timeout))
+    made = {signal: target.exporter(signal) for signal in _wanted(signals)}
     return Pipelines(
-        span_processors=(BatchSpanProcessor(traces),) if traces else (),
-        metric_readers=(PeriodicExportingMetricReader(metrics),) if metrics else (),
-        log_processors=(BatchLogRecordProcessor(logs),) if logs else (),
+        span_exporter=made.get("traces"), log_exporter=made.get("logs"), metric_exporter=made.get("metrics")
     )
 
 
-def span_processor() -> BatchSpanProcessor:
-    """Traces alone, in batches in the background, for a TracerProvider of the program's own."""
-    return BatchSpanProcessor(_made("TRACES", "trace_exporter", "OTLPSpanExporter"))
+@dataclass(frozen=True)
+class Target:
+    """Where to send; what is None is left to the standard variables."""
+
+    endpoint: str | None
+    headers: Mapping[str, str] | None
+    protocol: str | None
+    timeout: float | None
+
+    def exporter(self, signal: str) -> Any:
+        """The official exporter of a signal, imported only now: it brings an HTTP or gRPC client."""
+        flavour = protocol_of(signal, self.protocol)
+        module, cls = _CLASSES[signal]
+        try:
+            found = importlib.import_module(f"opentelemetry.exporter.otlp.proto.{flavour.partition('/')[0]}.{module}")
+        except ImportError as error:
+            if flavour != "grpc":
+                raise
+            raise MissingExtra('OTLP over grpc needs an extra: pip install "aiobs[grpc]"') from error
+        options = {
+            "headers": self.headers and dict(self.headers),
+            "timeout": self.timeout,
+            **self._address(signal, flavour),
+            "session": _session(flavour),
+        }
+        return getattr(found, cls)(**{name: value for name, value in options.items() if value is not None})
+
+    def _address(self, signal: str, flavour: str) -> dict[str, Any]:
+        if self.endpoint is None:
+            return {}
+        if flavour == "grpc":
+            return {"endpoint": self.endpoint, "insecure": not self.endpoint.startswith("https:")}
+        path = f"/v1/{signal}"
+        return {"endpoint": self.endpoint.rstrip("/").removesuffix("/v1/traces") + path}
 
 
-def _wanted(signal: str) -> bool:
-    return os.environ.get(f"OTEL_{signal}_EXPORTER", "").strip().lower() != "none"
+def _session(flavour: str) -> ForkSafeSession | None:
+    """Unless somebody provides sessions that carry credentials, by the variables of the official exporter."""
+    is_provided = any(name.startswith(_CREDENTIAL_PROVIDER) for name in os.environ)
+    return None if flavour == "grpc" or is_provided else ForkSafeSession()
 
 
-def protocol(signal: str) -> str:
-    """``http/protobuf`` unless the signal's variable, or the general one, says ``grpc``."""
+def protocol_of(signal: str, given: str | None = None) -> str:
+    """``http/protobuf`` unless it is given, or the signal's variable, or the general one, says ``grpc``."""
     text = (
-        os.environ.get(f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL")
+        given
+        or os.environ.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_PROTOCOL")
         or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL")
         or _PROTOCOLS[0]
     )
@@ -54,17 +104,19 @@ def protocol(signal: str) -> str:
     return name
 
 
-def _exporter(signal: str, module: str, cls: str) -> Any:
-    return _made(signal, module, cls) if _wanted(signal) else None
+def _wanted(given: Iterable[str] | str) -> list[str]:
+    names = as_names(given.replace(" ", ",") if isinstance(given, str) else given) or ()
+    unknown = [name for name in names if name not in SIGNALS]
+    if unknown or not names:
+        raise ConfigurationError(f"signals={given!r}: use one or more of {', '.join(SIGNALS)}.")
+    return [name for name in names if os.environ.get(f"OTEL_{name.upper()}_EXPORTER", "").strip().lower() != "none"]
 
 
-def _made(signal: str, module: str, cls: str) -> Any:
-    """The official exporter, imported only now: it brings an HTTP or gRPC client."""
-    flavour = "http" if protocol(signal) == "http/protobuf" else "grpc"
-    try:
-        found = importlib.import_module(f"opentelemetry.exporter.otlp.proto.{flavour}.{module}")
-    except ImportError as error:
-        if flavour == "http":
-            raise
-        raise MissingExtra('OTLP over grpc needs an extra: pip install "aiobs[grpc]"') from error
-    return getattr(found, cls)()
+def _as_headers(given: Mapping[str, str] | str | None) -> Mapping[str, str] | None:
+    """As the variable OTEL_EXPORTER_OTLP_HEADERS has them, or as they are."""
+    if not isinstance(given, str):
+        return given
+    found = parse_env_headers(given, liberal=True)
+    if given.strip() and not found:
+        raise ConfigurationError("headers= could not be read: write name=value,name=value (its text is not shown).")
+    return found

@@ -1,0 +1,29 @@
+"""HTTP connections of an exporter that are not shared between processes.
+
+The official exporters keep a connection open. A child of a fork has the same one: its requests and its parent's end up
+between each other, and the server refuses both (400), or one reads the other's answer.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+
+
+class ForkSafeSession(requests.Session):
+    """A session that has connections of its own in each process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._process = os.getpid()
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        """Send it; the first time after a fork over a connection that is new."""
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            for prefix in [*self.adapters]:
+                self.mount(prefix, HTTPAdapter())
+        return super().send(request, **kwargs)
