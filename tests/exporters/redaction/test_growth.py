@@ -51,4 +51,4 @@ def test_the_number_plans_are_asked_about_pieces(piece: str) -> None:
 
 def test_a_square_is_seen() -> None:
     """A pattern of the user's that runs away, which this would find in one of ours."""
-    assert not _grows_evenly(Redaction((), rules=(Rule(pattern="a*b"),)), "", "a", 40_000)
+    assert not _grows_evenly(Redaction((), rules=(Rule(pattern="[ax]*b"),)), "", "a", 16_000)

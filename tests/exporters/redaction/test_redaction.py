@@ -84,8 +84,9 @@ def test_keys_of_a_mapping_are_looked_at() -> None:
 
 
 def test_an_attribute_whose_name_holds_it_is_dropped() -> None:
-    """Its name cannot be changed."""
+    """Its name cannot be changed; a pattern is for texts, and no name is dropped for it."""
     assert everything("label.bob@example.com", "x") is None
+    assert Redaction((), rules=(Rule(pattern="b"),))("body", "abc") == "a[REDACTED]c"
 
 
 @pytest.mark.parametrize(

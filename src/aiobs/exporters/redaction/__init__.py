@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, Self
 
-from aiobs.exporters.redaction.broken import members
+from aiobs.exporters.redaction.broken import members, strings
 from aiobs.exporters.redaction.detectors import DETECTORS, detector, is_card
 from aiobs.exporters.redaction.rules import Rule, checked_action, joined
 from aiobs.guard import guarded
@@ -52,6 +52,7 @@ class _Found(NamedTuple):
     label: str
     action: str
     quote: str = ""
+    instead: str | None = None
 
 
 class Redaction:
@@ -85,11 +86,12 @@ class Redaction:
         self._hash_key = _key(hash_key)
         self._remembers = not any(rule.key is not None for rule in self._by_pattern)
         self._is_clean = lru_cache(maxsize=4096)(self._has_nothing)
+        self._is_clean_name = lru_cache(maxsize=4096)(self._detects_nothing)
         self._rule_for = lru_cache(maxsize=4096)(self._first_rule)
 
     def __call__(self, name: str, value: Any) -> Any:
         """The value of the attribute of that name without what was found; None if the attribute is dropped."""
-        if not self._is_clean(name):
+        if not self._is_clean_name(name):
             return None  # there is nowhere else to put its value
         is_secret = self._knows_secrets and names_a_credential(name.rpartition(".")[2])
         kept = self._value(value, joined("", name), is_secret, 0, 0)
@@ -110,7 +112,7 @@ class Redaction:
         if isinstance(value, (bytes, bytearray)):
             return self._bytes(value, path, is_secret, nested)
         if depth >= _DEEPEST:
-            return self._too_deep(value, path)
+            return self._too_deep(value, path, nested)
         if isinstance(value, Mapping):
             return self._mapping(value, path, depth + 1, nested)
         if isinstance(value, Sequence):
@@ -157,9 +159,9 @@ class Redaction:
         kept = self._text(text, path, is_secret, nested)
         return value if kept is text else kept if kept is _DROPPED else kept.encode("utf-8", "surrogateescape")
 
-    def _too_deep(self, value: Any, path: str) -> Any:
+    def _too_deep(self, value: Any, path: str, nested: int) -> Any:
         text = json.dumps(value)
-        kept = self._broken(text, path)
+        kept = self._broken(text, path, nested)
         return value if kept is text else kept
 
     # Text
@@ -174,7 +176,7 @@ class Redaction:
         try:
             value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
         except (ValueError, RecursionError):
-            return self._broken(text, path)
+            return self._broken(text, path, nested)
         kept = self._value(value, path, False, 0, nested + 1)
         if kept is value or kept is _DROPPED:
             return text if kept is value else kept
@@ -190,7 +192,7 @@ class Redaction:
             return _DROPPED
         kept, at = [], 0
         for part in found:
-            said = self._said(text[part.start : part.end], part.label, part.action)
+            said = part.instead or self._said(text[part.start : part.end], part.label, part.action)
             kept += (text[at : part.start], part.quote, said, part.quote)
             at = part.end
         return "".join((*kept, text[at:]))
@@ -207,22 +209,36 @@ class Redaction:
             found += [_Found(*span, rank, each.label, self.action) for span in each.find(text)]
         return found
 
-    def _broken(self, text: str, path: str) -> Any:
-        """Text that looks like JSON and is none: values are found by their keys, and all of it is looked through."""
-        more: list[_Found] = []
-        if self._by_key or self._knows_secrets:
-            for member in members(text, path):
-                rule = self._rule_for(member.path)
-                if rule is not None:
-                    action = rule.action or self.action
-                    more.append(_Found(member.start, member.end, -2, rule.label, action, '"'))
-                elif self._knows_secrets and member.is_text and names_a_credential(member.key):
-                    more.append(_Found(member.start, member.end, -1, "KEY", self.action, '"'))
-        return self._plain(text, path, more)
+    def _broken(self, text: str, path: str, nested: int) -> Any:
+        """Text that looks like JSON and is none: values are found by their keys, strings are read without escapes, and
+        all of it is looked through.
+        """
+        found = self._by_members(text, path) if self._by_key or self._knows_secrets else []
+        for start, end, string in strings(text):
+            kept = self._text(string, path, False, nested + 1)
+            if kept is _DROPPED:
+                return _DROPPED
+            if kept is not string:
+                found.append(_Found(start, end, -1, "", "replace", "", json.dumps(kept, ensure_ascii=False)))
+        return self._plain(text, path, found)
+
+    def _by_members(self, text: str, path: str) -> list[_Found]:
+        found: list[_Found] = []
+        for member in members(text, path):
+            rule = self._rule_for(member.path)
+            if rule is not None:
+                found.append(_Found(member.start, member.end, -3, rule.label, rule.action or self.action, '"'))
+            elif self._knows_secrets and member.is_text and names_a_credential(member.key):
+                found.append(_Found(member.start, member.end, -2, "KEY", self.action, '"'))
+        return found
 
     def _has_nothing(self, key: str) -> bool:
         """Nothing is found in a key, or a short text: a program says the same few again and again."""
         return not self._look(key, "")
+
+    def _detects_nothing(self, name: str) -> bool:
+        """The name of an attribute is the program's own word: what a rule says of texts is not meant for it."""
+        return not any(True for each in self.detectors for _ in each.find(name))
 
     # What is there instead
 

@@ -5,6 +5,7 @@ A rule by key has to find what it is for there too: a long text is often cut in 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -72,3 +73,34 @@ def _value(text: str, begin: int, ends: dict[int, int]) -> tuple[int, bool]:
     if begin in ends:
         return ends[begin], text[begin] in "\"'"
     return _SCALAR.match(text, begin).end(), False  # type: ignore[union-attr]  # it matches nothing too
+
+
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+_CUT_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*(\\(?:u[0-9a-fA-F]{0,3})?)\Z")
+
+
+def strings(text: str) -> Iterator[tuple[int, int, str]]:
+    """Every string with an escape in it, and what it says; one that is cut off is read as far as it goes."""
+    if "\\" not in text:
+        return
+    for match in _STRING.finditer(text):
+        if "\\" in match[0]:
+            said = _read(match[0])
+            if said is not None:
+                yield *match.span(), said
+
+
+def _read(token: str) -> str | None:
+    is_whole = len(token) > 1 and token[-1] == '"' and not token.endswith('\\"')
+    for whole in (token, _without_cut_escape(token) + '"') if not is_whole else (token,):
+        try:
+            said = json.loads(whole, strict=False)
+        except ValueError:
+            continue
+        return said if isinstance(said, str) else None
+    return None
+
+
+def _without_cut_escape(token: str) -> str:
+    found = _CUT_ESCAPE.search(token, max(0, len(token) - 64))
+    return token if found is None else token[: found.start(1)]
