@@ -7,7 +7,6 @@ room for is counted, and its part of the message has its type, size and hash onl
 from __future__ import annotations
 
 import atexit
-import logging
 import mimetypes
 import os
 import re
@@ -15,7 +14,7 @@ import threading
 import time
 import weakref
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -23,6 +22,9 @@ from urllib.parse import unquote, urlsplit
 from aiobs.errors import MissingExtra
 from aiobs.guard import guarded
 from aiobs.losses import lose
+from aiobs.semconv import blobs
+from aiobs.semconv.blobs import described_base64
+from aiobs.semconv.serialise import SHORTEST_DATA_URL, to_jsonable
 from aiobs.settings import resolve
 
 MOST_WAITING = 128
@@ -31,16 +33,12 @@ MOST_REMEMBERED = 65_536
 PAUSE = 30.0
 """Seconds after a failure until the next attempt."""
 
-_UNWRITABLE = "AIOBS_MEDIA cannot be written. Make it writable, or set it to another folder or URL; tried again now and then."
-_FULL = "more come than can be written. They have their type, size and hash; the metric aiobs.exporter.dropped counts them."
-
-_log = logging.getLogger("aiobs")
-
 Write = Callable[[str, bytes], None]
 
 
 class _Waiting(NamedTuple):
     name: str
+    digest: str
     data: bytes
 
 
@@ -55,7 +53,6 @@ class MediaStore:
         self._most_bytes, self._most = most_bytes, most
         self._base, self._write = _place(url)
         self._failed_at: float | None = None
-        self._has_warned = False
         self.after_fork()
         _stores.add(self)
 
@@ -63,30 +60,31 @@ class MediaStore:
         """In a child: the thread is the parent's, and so is what waits for it."""
         self._waiting: deque[_Waiting] = deque()
         self._bytes = 0
-        self._known: OrderedDict[str, None] = OrderedDict()
+        self._known: OrderedDict[str, str] = OrderedDict()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
     def keep(self, data: bytes, mime_type: str | None, digest: str) -> str | None:
         """The address that the bytes will have; None if they have none: no room, or the place cannot be written."""
         if self._failed_at is not None and time.monotonic() - self._failed_at < PAUSE:
-            lose("media", "file", "unwritable", 1, _UNWRITABLE)
+            self._lose("unwritable", "it was not writable a moment ago")
             return None
-        name = f"{digest[:2]}/{digest}{_extension(mime_type)}"
         with self._changed:
-            if name in self._known:
-                self._known.move_to_end(name)
-            elif not self._take(_Waiting(name, data)):
-                return None
+            name = self._known.get(digest)
+            if name is None:
+                name = f"{digest[:2]}/{digest}{_extension(mime_type)}"
+                if not self._take(_Waiting(name, digest, data)):
+                    return None
+            self._known.move_to_end(digest)
         return f"{self._base}/{name}"
 
     def _take(self, item: _Waiting) -> bool:
         if len(self._waiting) >= self._most or self._bytes + len(item.data) > self._most_bytes:
-            lose("media", "file", "queue_full", 1, _FULL)
+            self._lose("queue_full", "more come than it takes")
             return False
         self._waiting.append(item)
         self._bytes += len(item.data)
-        self._known[item.name] = None
+        self._known[item.digest] = item.name
         if len(self._known) > MOST_REMEMBERED:
             self._known.popitem(last=False)
         if self._thread is None:
@@ -118,19 +116,16 @@ class MediaStore:
         except Exception as error:  # whatever a file system of fsspec raises
             self._failed_at = time.monotonic()
             with self._changed:
-                self._known.pop(item.name, None)
-            lose("media", "file", "unwritable", 1, _UNWRITABLE)
-            guarded(self._warn, error)
+                self._known.pop(item.digest, None)
+            self._lose("unwritable", f"it cannot be written ({type(error).__name__}: {error})")
 
-    def _warn(self, error: Exception) -> None:
-        if not self._has_warned:
-            self._has_warned = True
-            _log.warning(
-                "aiobs: pictures, sound and files are not kept, as %s cannot be written (%s: %s); messages have their "
-                "type, size and hash. Make it writable, or set AIOBS_MEDIA to another folder or URL. Tried again every "
-                "%d seconds; the metric aiobs.exporter.dropped counts them.",
-                _without_userinfo(self.url), type(error).__name__, error, int(PAUSE),
-            )  # fmt: skip
+    def _lose(self, reason: str, why: str) -> None:
+        """Counted, and logged once for each reason."""
+        advice = (
+            f"{_without_userinfo(self.url)}: {why}. Messages have their type, size and hash instead. Set AIOBS_MEDIA to "
+            "a folder or URL that can be written; the metric aiobs.exporter.dropped has their number."
+        )
+        guarded(lose, "media", "file", reason, 1, advice)
 
 
 _stores: weakref.WeakSet[MediaStore] = weakref.WeakSet()
@@ -153,6 +148,15 @@ os.register_at_fork(after_in_child=_after_fork)
 atexit.register(_at_exit)
 
 
+def use(url: str | None) -> None:
+    """Keep media there from now on; None: nowhere. Raises MissingExtra."""
+    current = getattr(blobs.keep, "__self__", None)
+    if url is None:
+        blobs.keep = None
+    elif not isinstance(current, MediaStore) or current.url != url:
+        blobs.keep = MediaStore(url).keep
+
+
 def flush(timeout: float = 30.0) -> None:
     """Wait for every store, as long as that together."""
     ends = time.monotonic() + timeout
@@ -170,7 +174,7 @@ def _place(url: str) -> tuple[str, Write]:
         folder = Path(unquote(parts.path) if parts.scheme == "file" else os.path.expanduser(url)).absolute()
         return folder.as_uri(), _into_folder(folder)
     try:
-        import fsspec
+        import fsspec  # type: ignore[import-untyped]  # it has no types
     except ImportError:
         raise MissingExtra(f"AIOBS_MEDIA={_without_userinfo(url)} needs fsspec: pip install 'aiobs[media]'") from None
     return _without_userinfo(url).rstrip("/"), _into_file_system(fsspec, url.rstrip("/"))
@@ -224,3 +228,45 @@ def _extension(mime_type: str | None) -> str:
 
 def _without_userinfo(url: str) -> str:
     return _USERINFO.sub("", url)
+
+
+# What the program passed, for the session file
+
+
+def with_media_kept(event: dict[str, Any]) -> dict[str, Any]:
+    """The event, made plain, with the addresses of bytes, data URLs and base64 texts in it instead of what they hold."""
+    if blobs.keep is None:
+        return event
+    return {key: _kept(value) for key, value in to_jsonable(event, _described).items()}
+
+
+def _described(data: Any, mime_type: str | None) -> dict[str, Any]:
+    return blobs.described(bytes(data), mime_type)
+
+
+def _kept(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_kept(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    for field, mime_type in _base64_fields(value):
+        described = described_base64(value[field], mime_type)
+        if "uri" in described:
+            value = {**value, field: f"[left out by aiobs: {described['uri']}]", **described}
+    return {key: _kept(item) for key, item in value.items()}
+
+
+def _base64_fields(value: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
+    """The fields of a part of a message that are base64, with their type."""
+    kind = value.get("mime_type") or value.get("mimeType")
+    kind = (
+        kind if isinstance(kind, str) else f"audio/{value['format']}" if isinstance(value.get("format"), str) else None
+    )
+    if kind is not None and _is_long(value.get("data")):
+        yield "data", kind
+    if _is_long(value.get("b64_json")):
+        yield "b64_json", "image/png"
+
+
+def _is_long(text: Any) -> bool:
+    return isinstance(text, str) and len(text) >= SHORTEST_DATA_URL and not text.startswith("data:")

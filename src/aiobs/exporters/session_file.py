@@ -32,7 +32,7 @@ from aiobs.exporters.journal import Closed, Journal, is_written, segments
 from aiobs.exporters.progress import progress_event
 from aiobs.exporters.session_record import Identity, call_event, event_line, function_event, identity, span_event
 from aiobs.guard import guarded
-from aiobs.semconv import names
+from aiobs.semconv import blobs, names
 from aiobs.semconv.serialise import to_json
 from aiobs.settings import resolve, said
 
@@ -139,6 +139,10 @@ class SessionFile(SpanProcessor):
         return chosen
 
     def _redacted(self, event: dict[str, Any]) -> dict[str, Any]:
+        if blobs.keep is not None:
+            from aiobs.exporters.media import with_media_kept  # a program that keeps none does not pay for it
+
+            event = with_media_kept(event)
         return event if self.redaction is None else self.redaction.event(event)
 
     def _link(self, who: Identity) -> None:
@@ -181,6 +185,10 @@ class SessionFile(SpanProcessor):
         path that ends in ``.gz`` is compressed, and all are with ``AIOBS_JSON_GZIP=1``. ``persist=False`` forgets
         everything instead. What cannot be written is logged and kept.
         """
+        if blobs.keep is not None:
+            from aiobs.exporters import media  # a program that keeps none does not pay for it
+
+            guarded(media.flush, self.lock_timeout)
         with self._flushing:
             taken = self._rotated()
             if not persist:

@@ -6,10 +6,11 @@ from typing import Any
 
 from aiobs.exporters.budget import AttributeBudget
 from aiobs.exporters.redaction import as_redaction
+from aiobs.exporters.rewriting import Step
 from aiobs.settings import resolve
 
 
-def configured_steps(redact: Any = None) -> tuple[Any, ...]:
+def configured_steps(redact: Any = None) -> tuple[Step, ...]:
     """Redaction first, as what is cut in the middle looks like nothing any more; then the bound of an attribute.
 
     Raises ConfigurationError or MissingExtra.

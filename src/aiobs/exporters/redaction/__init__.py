@@ -190,7 +190,8 @@ class Redaction:
             return text
         if any(part.action == "drop" for part in found):
             return _DROPPED
-        kept, at = [], 0
+        kept: list[str] = []
+        at = 0
         for part in found:
             said = part.instead or self._said(text[part.start : part.end], part.label, part.action)
             kept += (text[at : part.start], part.quote, said, part.quote)

@@ -178,7 +178,7 @@ def phones(text: str) -> Iterator[Span]:
 def _size_of_phone(written: str) -> int | None:
     """How much of it is the number: it ends with the group in which the fifteenth digit is."""
     most, least = (_E164 + 2, 11) if written.startswith("00") else (_E164, 7)
-    counts = list(accumulate(map(str.isdigit, written[: 4 * most])))
+    counts = list(accumulate(int(letter.isdigit()) for letter in written[: 4 * most]))
     if counts[-1] < least:
         return None
     if counts[-1] <= most:
