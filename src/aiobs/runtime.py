@@ -52,6 +52,7 @@ from aiobs.exporters.sampling import KeepErrors
 from aiobs.exporters.session_file import SessionFile, import_for_exit
 from aiobs.guard import guarded
 from aiobs.instrumentation import Instrumentor, custom
+from aiobs.semconv import blobs
 from aiobs.settings import CaptureContent, resolve, said
 
 if TYPE_CHECKING:
@@ -375,6 +376,7 @@ def shutdown(timeout: float = FLUSH_TIMEOUT) -> bool:
     done = together([*(provider.shutdown for provider in owned), *on_providers_of_the_program], timeout)
     prefect.ignore()
     telemetry.reset()
+    blobs.keep = None
     return done
 
 

@@ -54,7 +54,19 @@ class MediaStore:
         self._base, self._write = _place(url)
         self._failed_at: float | None = None
         self.after_fork()
+        guarded(self._probe)
         _stores.add(self)
+
+    def _probe(self) -> None:
+        """A folder that cannot be made is told at once: no message gets an address in it."""
+        if self._base.startswith("file://"):
+            folder = Path(unquote(urlsplit(self._base).path))
+            try:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                if not os.access(folder, os.W_OK | os.X_OK):
+                    raise PermissionError(13, "Permission denied", str(folder))
+            except OSError as error:
+                self._fail(error)
 
     def after_fork(self) -> None:
         """In a child: the thread is the parent's, and so is what waits for it."""
@@ -114,16 +126,19 @@ class MediaStore:
             self._write(item.name, item.data)
             self._failed_at = None
         except Exception as error:  # whatever a file system of fsspec raises
-            self._failed_at = time.monotonic()
             with self._changed:
                 self._known.pop(item.digest, None)
-            self._lose("unwritable", f"it cannot be written ({type(error).__name__}: {error})")
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        self._failed_at = time.monotonic()
+        self._lose("unwritable", f"it cannot be written ({type(error).__name__}: {error})")
 
     def _lose(self, reason: str, why: str) -> None:
         """Counted, and logged once for each reason."""
         advice = (
-            f"{_without_userinfo(self.url)}: {why}. Messages have their type, size and hash instead. Set AIOBS_MEDIA to "
-            "a folder or URL that can be written; the metric aiobs.exporter.dropped has their number."
+            f"{_without_userinfo(self.url)}: {why}. Messages have their type, size and hash instead. Set AIOBS_MEDIA "
+            "to a folder or URL that can be written; the metric aiobs.exporter.dropped has their number."
         )
         guarded(lose, "media", "file", reason, 1, advice)
 
@@ -234,7 +249,7 @@ def _without_userinfo(url: str) -> str:
 
 
 def with_media_kept(event: dict[str, Any]) -> dict[str, Any]:
-    """The event, made plain, with the addresses of bytes, data URLs and base64 texts in it instead of what they hold."""
+    """The event, made plain, with the addresses of bytes, data URLs and base64 in it instead of what they hold."""
     if blobs.keep is None:
         return event
     return {key: _kept(value) for key, value in to_jsonable(event, _described).items()}
