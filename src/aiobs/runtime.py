@@ -107,6 +107,7 @@ class Runtime:
         self.owned: list[TracerProvider | MeterProvider | LoggerProvider] = []
         self.attached: list[object] = []
         self.outputs = Outputs()
+        self.steps: Any = None  # what is done to signals before they are exported
         self.has_exit_hook = False
         self.is_late = False  # our exit function has run, others may not have
         self.exit_budgets: dict[str, float] = {}  # seconds that the exit may still wait, for what
@@ -150,12 +151,10 @@ def configure(
         _attach(provider)
         if named is None and provider in _runtime.owned and has_otlp_endpoint():
             named = (Exporter("otlp"),)
-        if named is None and redact is not None:
-            named = _runtime.outputs.exporters
-        if named is not None and (is_new or exporters is not None or redact is not None):
-            _export_to(provider, named, redact)
-        if redact is not None and _runtime.handoff is not None:
-            _runtime.handoff.file.redaction = redaction
+        if redact is not None or named is not None:
+            _redact(redact, redaction)
+        if named is not None and (is_new or exporters is not None):
+            _export_to(provider, named)
         _keep_media(media)
         telemetry.update(tracer_provider=provider, capture=gate, policy=policy)
         if set_global and provider in _runtime.owned:
@@ -230,6 +229,16 @@ def _attach(provider: Any) -> None:
         guarded(provider.add_span_processor, processor)
 
 
+def _redact(given: Any, redaction: Redaction | None) -> None:
+    """Use it for what is exported and, if it is given, for the session file."""
+    from aiobs.exporters.steps import CurrentSteps  # a program that exports nothing does not pay for it
+
+    _runtime.steps = _runtime.steps or CurrentSteps()
+    _runtime.steps.use(given)
+    if given is not None and _runtime.handoff is not None:
+        _runtime.handoff.file.redaction = redaction
+
+
 def _keep_media(given: str | None) -> None:
     """Where somebody says; a program that keeps none does not pay for it."""
     if (url := said("media", given)) is not None:
@@ -238,12 +247,10 @@ def _keep_media(given: str | None) -> None:
         use(url)
 
 
-def _export_to(provider: Any, exporters: tuple[Exporter, ...], redact: Any) -> None:
+def _export_to(provider: Any, exporters: tuple[Exporter, ...]) -> None:
     """Exchange the exporters; metrics and logs go to them where the program has no providers of its own for these."""
-    from aiobs.exporters.steps import configured_steps  # a program that exports nothing does not pay for it
-
     outputs = _runtime.outputs
-    readers = outputs.exchange(exporters, configured_steps(redact) if exporters else ())
+    readers = outputs.exchange(exporters, (_runtime.steps,) if exporters else ())
     if outputs.spans.processors:
         outputs.attach(provider)
     if readers is not None and _is_free(metrics.get_meter_provider()):
@@ -371,7 +378,7 @@ def shutdown(timeout: float = FLUSH_TIMEOUT) -> bool:
         owned, _runtime.owned = _runtime.owned, []
         _runtime.attached = [provider for provider in _runtime.attached if provider not in owned]
         _runtime.provider = _runtime.handoff = None
-        outputs, _runtime.outputs = _runtime.outputs, Outputs()
+        outputs, _runtime.outputs, _runtime.steps = _runtime.outputs, Outputs(), None
     on_providers_of_the_program = [outputs.spans.shutdown, outputs.logs.shutdown]
     done = together([*(provider.shutdown for provider in owned), *on_providers_of_the_program], timeout)
     prefect.ignore()

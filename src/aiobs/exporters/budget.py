@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from aiobs.errors import ConfigurationError
-from aiobs.semconv.serialise import truncate
+from aiobs.semconv.serialise import clean_text, truncate
 
 SMALLEST = 128
 _MARK = 64
@@ -74,15 +74,39 @@ class AttributeBudget:
 
 def _shorter(value: Any, limit: int) -> Iterator[Any]:
     """The value with less and less in it."""
-    value = _cut(value, lambda text: truncate(text, limit))  # once, so that the rest is about as much as is kept
+    value = _cut(value, lambda text: _beginning(text, limit))  # once, so that the rest is about as much as is kept
     for room in (None, 256, 32, 4):
         value = value if room is None else _middle_left_out(value, room)
         longest = _longest_that_fits(value, limit)
         for _ in range(_ROUNDS):
-            yield _cut(value, lambda text, longest=longest: truncate(text, longest))  # type: ignore[misc]  # a default
+            yield _cut(value, lambda text, longest=longest: _shortened(text, longest))  # type: ignore[misc]  # a default
             if longest == 0:
                 break
             longest = longest * 3 // 4
+
+
+class _Beginning(str):
+    """The beginning of a text that had ``total`` bytes."""
+
+    __slots__ = ("total",)
+    total: int
+
+
+def _beginning(text: str, limit: int) -> str:
+    text = clean_text(text)
+    if len(text) * 4 <= limit or _size(text) <= limit:
+        return text
+    kept = _Beginning(text[:limit].encode()[:limit].decode(errors="ignore"))
+    kept.total = _size(text)
+    return kept
+
+
+def _shortened(text: str, limit: int) -> str:
+    """As ``truncate``, also of what has been cut already."""
+    if not isinstance(text, _Beginning):
+        return truncate(text, limit)
+    kept = text.encode()[:limit].decode(errors="ignore")
+    return f"{kept}… [truncated by aiobs: {len(kept.encode())} of {text.total} bytes kept]"
 
 
 def _longest_that_fits(value: Any, limit: int) -> int:
