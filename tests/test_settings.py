@@ -67,7 +67,10 @@ def test_bad_numbers_and_switches(monkeypatch, name: str, value: str) -> None:
 
 def test_an_unknown_exporter() -> None:
     """SX-06: the message lists the known ones."""
-    with pytest.raises(ConfigurationError, match=r"no exporter 'jaeger'.*console, json, none, otlp"):
+    with pytest.raises(
+        ConfigurationError,
+        match=r"no exporter 'jaeger'.*console, json, langfuse, memory, none, otlp, phoenix, prometheus",
+    ):
         configure(exporters="jaeger")
 
 

@@ -141,5 +141,6 @@ def test_phoenix_gets_functions_in_its_names(sink: OTLPSink, monkeypatch: pytest
     assert function["openinference.span.kind"] == "CHAIN"
     assert (json.loads(function["input.value"]), function["input.mime_type"])[1] == "application/json"
     assert "openinference.span.kind" not in call
+    assert [message["finish_reason"] for message in json.loads(call["gen_ai.output.messages"])] == ["stop"]
     assert sink.resources[0]["openinference.project.name"] == "mine"
     assert sink.exports[0].headers["authorization"] == "Bearer px-1"

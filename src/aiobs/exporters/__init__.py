@@ -3,6 +3,7 @@
 from aiobs.errors import ExportError
 from aiobs.exporters.base import BaseExporter, CompositeExporter, CustomExporter, ExportResult
 from aiobs.exporters.otel import OTelExporter
+from aiobs.exporters.registry import Exporter
 from aiobs.exporters.storage import StorageExporter
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "CustomExporter",
     "ExportError",
     "ExportResult",
+    "Exporter",
     "OTelExporter",
     "StorageExporter",
 ]

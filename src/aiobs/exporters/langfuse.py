@@ -99,7 +99,7 @@ def pipelines(
 
 
 def langfuse_attributes(span: ReadableSpan) -> dict[str, Any]:
-    """What Langfuse reads of a span, by its names."""
+    """What Langfuse reads of a span, by its names; those that the program gave itself are not there."""
     attributes: Mapping[str, Any] = span.attributes or {}
     found = {
         "langfuse.observation.type": _type(attributes),
@@ -112,7 +112,7 @@ def langfuse_attributes(span: ReadableSpan) -> dict[str, Any]:
     }
     if span.parent is None or span.parent.is_remote:
         found["langfuse.trace.name"] = span.name
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in found.items() if value is not None and name not in attributes}
 
 
 def _type(attributes: Mapping[str, Any]) -> str:

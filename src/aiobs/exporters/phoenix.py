@@ -1,4 +1,4 @@
-"""Phoenix: spans by OTLP; it reads the GenAI conventions itself, and functions are told in OpenInference's names.
+"""Phoenix: spans by OTLP. It reads the GenAI conventions itself; functions are told in OpenInference's names.
 
 >>> configure(exporters=["phoenix"])      # PHOENIX_COLLECTOR_ENDPOINT, default http://localhost:6006
 """
@@ -6,14 +6,17 @@
 from __future__ import annotations
 
 import os
+from itertools import chain, repeat
 from typing import Any
 
 from opentelemetry.sdk.trace import ReadableSpan
+from pydantic_core import from_json
 
 from aiobs.exporters.otlp import Target
 from aiobs.exporters.registry import Pipelines
 from aiobs.exporters.translating import TranslatingExporter
 from aiobs.semconv import names
+from aiobs.semconv.serialise import to_json
 from aiobs.settings import as_seconds
 
 DEFAULT_ENDPOINT = "http://localhost:6006"
@@ -54,4 +57,29 @@ def openinference_attributes(span: ReadableSpan) -> dict[str, Any]:
             found |= {f"{side}.value": value, f"{side}.mime_type": "application/json"}
     if (tags := attributes.get(names.TAGS)) is not None:
         found["tag.tags"] = tags
+    for side, name in (("input", names.INPUT_MESSAGES), ("output", names.OUTPUT_MESSAGES)):
+        if messages := _messages(attributes.get(name)):
+            found |= {f"{side}.value": _text(messages[-1]), f"{side}.mime_type": "text/plain"}
+            if side == "output":
+                found[name] = to_json(_with_reasons(messages, attributes.get(names.FINISH_REASONS)))
     return found
+
+
+def _messages(text: Any) -> list[dict[str, Any]]:
+    try:
+        found: Any = from_json(text)
+    except (TypeError, ValueError):
+        return []
+    return found if isinstance(found, list) else []
+
+
+def _text(message: dict[str, Any]) -> str:
+    """What it says, or its parts where it says nothing: the page shows one line of it."""
+    parts = message.get("parts") or []
+    return "".join(part["content"] for part in parts if part.get("type") == "text") or to_json(parts)
+
+
+def _with_reasons(messages: list[dict[str, Any]], reasons: Any) -> list[dict[str, Any]]:
+    """Each with its finish reason, without which Phoenix (20) reads none; the conventions have left it out since."""
+    known = chain(reasons or (), repeat("stop"))
+    return [{"finish_reason": reason, **message} for message, reason in zip(messages, known, strict=False)]

@@ -15,7 +15,7 @@ Translation = Callable[[ReadableSpan], Mapping[str, Any]]
 
 
 class TranslatingExporter(SpanExporter):
-    """Adds what ``translate`` finds in a span to its attributes; what the span itself has under these names wins.
+    """Adds what ``translate`` finds in a span to its attributes, or puts it in the place of what is there.
 
     ``resource``: attributes to add to the resource.
     """
@@ -42,7 +42,7 @@ class TranslatingExporter(SpanExporter):
         return RewrittenSpan(
             span,
             name=span.name,
-            attributes={**self._translate(span), **(span.attributes or {})},
+            attributes={**(span.attributes or {}), **self._translate(span)},
             resource=span.resource.merge(self._resource),
             events=span.events,
             links=span.links,
