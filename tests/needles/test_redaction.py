@@ -144,7 +144,7 @@ CASES = [
 @pytest.mark.parametrize("action", ["replace", "hash", "drop"])
 @pytest.mark.parametrize(("signal", "form"), CASES)
 def test_nothing_that_is_planted_leaves(signal: str, form: str, action: str) -> None:
-    """0 found, whatever becomes of it."""
+    """S2-45: 0 found, whatever becomes of it."""
     output = sent(NESTED[form], EVERY, Rewriter([complete(action)]), signal)
     assert len(output) > (1_000 if action != "drop" else 30)
     assert found(output) == []

@@ -121,16 +121,16 @@ def _longest_that_fits(value: Any, limit: int) -> int:
     return limit
 
 
-def _sizes(value: Any, depth: int = 0) -> Iterator[int]:
+def _sizes(value: Any) -> Iterator[int]:
     """What each text takes when it is written."""
     if isinstance(value, str):
         yield _size(_written(value)) - 2
     elif isinstance(value, Mapping):
         for item in value.values():
-            yield from _sizes(item, depth + 1)
+            yield from _sizes(item)
     elif isinstance(value, (list, tuple)):
         for item in value:
-            yield from _sizes(item, depth + 1)
+            yield from _sizes(item)
 
 
 def _cut(value: Any, cut: Callable[[str], str], depth: int = 0) -> Any:

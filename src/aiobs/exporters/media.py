@@ -100,8 +100,9 @@ class MediaStore:
         if len(self._known) > MOST_REMEMBERED:
             self._known.popitem(last=False)
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="aiobs-media", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="aiobs-media", daemon=True)
+            thread.start()  # raises where the interpreter goes down, and then nobody waits for it
+            self._thread = thread
         self._changed.notify_all()
         return True
 

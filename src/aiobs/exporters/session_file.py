@@ -185,7 +185,7 @@ class SessionFile(SpanProcessor):
         path that ends in ``.gz`` is compressed, and all are with ``AIOBS_JSON_GZIP=1``. ``persist=False`` forgets
         everything instead. What cannot be written is logged and kept.
         """
-        if blobs.keep is not None:
+        if blobs.keep is not None and self.lock_timeout == LOCK_TIMEOUT:  # at exit they have a time of their own
             from aiobs.exporters import media  # a program that keeps none does not pay for it
 
             guarded(media.flush, self.lock_timeout)

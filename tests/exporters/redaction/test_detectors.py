@@ -27,7 +27,7 @@ everything = Redaction()
 @pytest.mark.parametrize(("name", "text", "secret"), SAMPLES)
 @pytest.mark.parametrize("around", AROUND)
 def test_it_is_found_alone_and_among_words(name: str, text: str, secret: str, around: str) -> None:
-    """What is there instead has the name of the detector, and nothing else is touched."""
+    """S2-45: what is there instead has the name of the detector, and nothing else is touched."""
     label = f"[{name.upper()}]"
     assert Redaction((name,))("a", around.format(text)) == around.format(text.replace(secret, label))
 

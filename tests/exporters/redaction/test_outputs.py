@@ -52,7 +52,7 @@ def _left(text: str) -> list[str]:
 
 
 def test_the_session_file_is_redacted_if_somebody_asks(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the environment: 0 needles in messages, answers, arguments, results, errors, labels."""
+    """S2-45: by the environment, 0 needles in messages, answers, arguments, results, errors, labels."""
     monkeypatch.setenv("AIOBS_REDACT", "all")
     written = _program(simulator)
     assert _left(written) == []
