@@ -16,8 +16,9 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "aiobs"
 README = ROOT / "README.md"
 ORDER = (
-    "settings.py", "runtime.py", "facade.py", "errors.py", "guard.py", "losses.py", "clock.py", "call.py", "instrumentation",
-    "capture", "semconv", "ambient", "exporters", "prompts", "reading", "diagnosis", "compat", "cli", "testing",
+    "settings.py", "runtime.py", "facade.py", "errors.py", "guard.py", "losses.py", "clock.py", "call.py",
+    "instrumentation", "capture", "semconv", "ambient", "exporters", "prompts", "reading", "diagnosis", "compat", "cli",
+    "testing",
 )  # fmt: skip
 
 

@@ -74,7 +74,7 @@ def test_many_small_things(value: Any) -> None:
     kept = AttributeBudget(600)("a", json.dumps(value))
     assert size(kept) <= 600
     assert "by aiobs" in kept
-    json.loads(kept)
+    assert type(json.loads(kept)) is (str if "k" * 5_000 in value else type(value))
 
 
 def test_a_character_is_never_cut_nor_an_escape() -> None:

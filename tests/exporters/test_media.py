@@ -220,6 +220,18 @@ def test_what_there_is_no_room_for_is_counted_and_has_no_address(
     assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 4
 
 
+def test_a_flush_of_the_file_waits_for_what_it_names(kept: Path, simulator: Simulator) -> None:
+    """Whoever reads the file finds the pictures."""
+    store = getattr(blobs.keep, "__self__")  # noqa: B009  # a method's own
+    gate, flush = Gate(store), store.flush
+    store.flush = lambda timeout: (gate.open.set(), flush(timeout))[1]
+    observer.observe("s")
+    ask_openai(simulator, f"data:image/png;base64,{in_base64(PIXELS)}", in_base64(SOUND))
+    observer.end()
+    observer.flush()
+    assert len([path for path in kept.rglob("*") if path.is_file()]) == 2
+
+
 def test_the_same_bytes_are_written_once(tmp_path: Path) -> None:
     """From many threads at once, and by another store to the same folder: one file, whole."""
     store = MediaStore(str(tmp_path))
