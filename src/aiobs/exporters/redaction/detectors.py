@@ -31,7 +31,7 @@ class Detector(NamedTuple):
 # E-mail
 
 _EMAIL = re.compile(r"(?<![\w.%+-])[\w.%+-]++@[\w-]++(?:\.[\w-]++)++")
-_EMAIL_ESCAPED = re.compile(r"(?<![\w.+-])(?:[\w.+-]|%(?!40))++%40[\w-]++(?:\.[\w-]++)++")
+_EMAIL_ESCAPED = re.compile(r"(?<![\w.%+-])(?:[\w.+-]|%(?!40))++%40[\w-]++(?:\.[\w-]++)++")
 _VERSION = re.compile(r"v?\d++\.\d")
 _TOP_LEVEL = re.compile(r"[^\W\d_]{2,63}|xn--[a-z0-9-]+", re.IGNORECASE)
 
