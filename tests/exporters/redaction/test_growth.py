@@ -42,8 +42,8 @@ def _grows_evenly(redaction: Redaction, before: str, piece: str, size: int) -> b
 def test_work_grows_as_the_text(piece: str) -> None:
     """Of a megabyte; of less in what looks like JSON, and in a string of it that does not end."""
     redaction = Redaction(rules=RULES)
-    for before, size in (("", LARGE), ("[", LARGE // RATIO), ('{"patient": "', LARGE // RATIO)):
-        assert _grows_evenly(redaction, before, piece, size), before
+    for before, size in (("", LARGE // 64), ("", LARGE), ("[", LARGE // RATIO), ('{"patient": "', LARGE // RATIO)):
+        assert _grows_evenly(redaction, before, piece, size), before  # a square is seen before it takes an hour
 
 
 @pytest.mark.timeout(300)
