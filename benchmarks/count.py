@@ -5,7 +5,7 @@ same numbers come out whatever else the machine does, so that a change of a tent
 nothing about how long C runs, which ``make bench`` does.
 
     python benchmarks/count.py            print the counts
-    python benchmarks/count.py --write    and keep them as what later counts are held against
+    python benchmarks/count.py --write    and keep them as what later counts are held against, here and in the docs
     python benchmarks/count.py --floor    those of the hand-written span instead
 """
 
@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 HERE = Path(__file__).parent
 BASELINE = HERE / "counts.json"
+PAGE = HERE.parent / "docs" / "performance.md"
 DEPENDS_ON = ("openai", "google-genai", "opentelemetry-sdk", "pydantic", "wrapt")
 WARM_UP = 8
 SHORT, LONG = 20, 220
@@ -261,10 +262,57 @@ def versions() -> dict[str, str]:
     return {"python": python, **{name: metadata.version(name) for name in DEPENDS_ON}}
 
 
+# The table in the docs
+
+ROWS = {
+    "chat": "chat",
+    "chat, 50 kB": "chat 50 kB",
+    "responses": "responses",
+    "embeddings": "embeddings",
+    "Gemini": "gemini",
+    "a chunk of chat": "chat chunk",
+    "an event of responses": "responses event",
+    "a chunk of Gemini": "gemini chunk",
+}
+COLUMNS = ("content off", "content on", "nothing recorded")
+START, END = "<!-- counts:start -->\n", "<!-- counts:end -->"
+
+
+def table(kept: dict[str, Any]) -> str:
+    """What ``counts.json`` holds, as the table of ``docs/performance.md``."""
+    found, floor = kept["counts"], kept["floor"]
+    lines = [("instructions (calls into C)", "floor", *COLUMNS), ("---",) * 5]
+    for title, name in ROWS.items():
+        counts = [floor[f"{name}, content off"], *(found[f"{name}, {column}"] for column in COLUMNS)]
+        lines.append((title, *map(_cell, counts)))
+    lines.append(("`@observe`", "", "", _cell(found["@observe"]), ""))
+    start = found["import and instrument()"]["instructions"]
+    lines.append(("import and `instrument()`", "", f"{start:,}", "", ""))
+    return "".join(f"| {' | '.join(line)} |\n".replace("|  |", "| |").replace("|  |", "| |") for line in lines)
+
+
+def _cell(count: dict[str, int]) -> str:
+    instructions, c_calls = count["instructions"], count["c_calls"]
+    return f"{instructions:,} ({c_calls})" if c_calls else f"{instructions:,}"
+
+
+def in_the_page(kept: dict[str, Any]) -> str:
+    """``docs/performance.md`` with this table in it."""
+    before, rest = PAGE.read_text("utf-8").split(START)
+    return f"{before}{START}{table(kept)}{END}{rest.split(END)[1]}"
+
+
+def keep(found: Counts) -> None:
+    """Write down the counts, and with them those of the floor."""
+    kept = {"versions": versions(), "counts": found, "floor": counts("floor")}
+    BASELINE.write_text(json.dumps(kept, indent=1) + "\n", "utf-8")
+    PAGE.write_text(in_the_page(kept), "utf-8")
+
+
 def main() -> None:
     """Print, and write if asked to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", action="store_true", help="keep the counts in counts.json")
+    parser.add_argument("--write", action="store_true", help="keep the counts in counts.json and the docs")
     parser.add_argument("--floor", action="store_true", help="count the hand-written span")
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -275,7 +323,7 @@ def main() -> None:
     for name, count in found.items():
         print(f"{name:40} {count['instructions']:8} instructions {count['c_calls']:6} calls into C")
     if arguments.write:
-        BASELINE.write_text(json.dumps({"versions": versions(), "counts": found}, indent=1) + "\n", "utf-8")
+        keep(found)
 
 
 if __name__ == "__main__":

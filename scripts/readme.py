@@ -17,8 +17,8 @@ SOURCE = ROOT / "src" / "aiobs"
 README = ROOT / "README.md"
 ORDER = (
     "settings.py", "runtime.py", "facade.py", "errors.py", "guard.py", "losses.py", "clock.py", "call.py",
-    "instrumentation", "capture", "semconv", "ambient", "exporters", "prompts", "reading", "diagnosis", "compat", "cli",
-    "testing",
+    "instrumentation", "capture", "semconv", "ambient", "exporters", "prompts", "reading", "diagnosis", "compat",
+    "cli", "testing",
 )  # fmt: skip
 
 

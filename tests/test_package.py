@@ -88,6 +88,18 @@ def test_no_public_function_shares_a_name_with_a_submodule() -> None:
     assert not {module.name for module in pkgutil.iter_modules(aiobs.__path__)} & set(aiobs.__all__)
 
 
+def test_the_extras() -> None:
+    """Those that have a feature; ``all`` is all of them but Prefect (design note 012) and what developers need."""
+    extras = set(metadata.metadata("aiobs").get_all("Provides-Extra") or [])
+    assert extras == {"openai", "google-genai", "grpc", "prefect", "media", "threads", "all", "dev"}
+    brought: dict[str, set[str]] = {extra: set() for extra in extras}
+    for line in metadata.requires("aiobs") or []:
+        requirement, _, extra = line.partition("; extra == ")
+        if extra:
+            brought[extra.strip("'")].add(requirement)
+    assert brought["all"] == set().union(*(brought[extra] for extra in extras - {"prefect", "all", "dev"}))
+
+
 def test_the_extra_prefect() -> None:
     """S0-21: ``aiobs[prefect]`` brings Prefect; without an extra neither Prefect nor marvin comes."""
     required = metadata.requires("aiobs") or []

@@ -40,6 +40,7 @@ FEATURES = {
     "openai beta realtime": ("openai", "1.66"),
     "openai responses over a socket": ("openai", "2.54"),
     "openai live": ("openai", "3.0"),
+    "openai live decisions": ("openai", "3.52"),
     "openai agents": ("openai", "3.52"),
     "openai further connections": ("openai", "3.52"),
     "gemini": ("google-genai", "1.5"),

@@ -5,6 +5,9 @@ session file writes it down. It knows no SDK and no OpenTelemetry: every type he
 
 Content (prompts, outputs) is not read when a call is made. ``Request.kwargs`` and ``Response.native`` keep what the
 program passed and got; an operation's readers turn them into the shapes below only when some output asks for content.
+
+The records are told apart by identity and print without their fields, which hold content: each method that a dataclass
+gets is compiled when this is imported, and those two of all records take longer than everything else here.
 """
 
 from __future__ import annotations
@@ -72,7 +75,7 @@ class Server(NamedTuple):
     port: int | None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Prompt:
     """The content of a request: instructions passed apart from the messages, the messages, the tools offered.
 
@@ -86,7 +89,7 @@ class Prompt:
     query: str | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Request:
     """What was asked, without content.
 
@@ -173,7 +176,7 @@ def _summed(counts: Iterable[dict[str, Any]]) -> dict[str, Any]:
     return total
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class ToolCall:
     """A tool call that the model asked for; ``arguments`` collects the fragments of a stream."""
 
@@ -183,7 +186,7 @@ class ToolCall:
     type: str = "function"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Said:
     """A run of text, reasoning or refusal (``kind``), in the fragments that it came in."""
 
@@ -191,7 +194,7 @@ class Said:
     fragments: list[str]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Choice:
     """One answer of the model: what it said in the order it came, and why it ended (None: it never said).
 
@@ -227,7 +230,7 @@ class Choice:
         return "".join(fragment for run in runs for fragment in run.fragments) if runs else None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Job:
     """Work that goes on at the provider after the call that asked for it has returned: a background response, a film, a
     batch. ``id`` is the provider's, ``usage`` what it used, once it is done. Of a batch, ``files`` are where its
@@ -242,7 +245,7 @@ class Job:
     usage: Usage | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Result:
     """What one request of a batch came to.
 
@@ -268,7 +271,7 @@ class Document(TypedDict, total=False):
     content: list[str]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Response:
     """What came back.
 
@@ -311,7 +314,7 @@ class Response:
     agent_name: str | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Failure:
     """Why a call failed.
 
@@ -336,7 +339,7 @@ class Failure:
         self.message = clean(self.message)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Call:
     """One model call from start to end.
 
@@ -399,7 +402,7 @@ class Call:
         response.usage = (response.usage or Usage())._replace(characters=self.request.characters)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class FunctionCall:
     """One call of an ``@observe``d function, handed to the session file beside its span.
 
@@ -430,7 +433,7 @@ class Told:
     """Stands for what other events tell of: the session file needs its place among the spans only."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Progress:
     """Stands for a call that asked after a job: it changes the event of the call that submitted the job.
 

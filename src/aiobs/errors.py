@@ -17,6 +17,7 @@ import time
 import traceback
 from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
 
@@ -207,7 +208,7 @@ def answered_error(code: object, message: object, status: int | None = None) -> 
     ``status`` is the HTTP status that the error would have had, where the provider tells.
     """
     given = str(code) if type(code) is int else code
-    word = given if isinstance(given, str) and _WORD.fullmatch(given) else "error"
+    word = given if isinstance(given, str) and re.fullmatch(_WORD, given) else "error"
     stated = status if status is not None else _status_in(word)
     known = _BY_PROVIDER_CODE.get(word) or _by_status(stated) or "PROVIDER_ERROR"
     return Failure(
@@ -253,7 +254,7 @@ def scrub(text: str, secrets: tuple[str, ...] = ()) -> str:
     for secret in sorted(secrets, key=len, reverse=True):  # one may be a part of another
         if len(secret) >= _SHORTEST_SECRET:
             text = text.replace(secret, _REDACTED)
-    return _KEY_SHAPES.sub(_REDACTED, text)
+    return _key_shapes().sub(_REDACTED, text)
 
 
 def header_secrets(headers: Any) -> tuple[str, ...]:
@@ -309,17 +310,22 @@ _PLAIN_HEADERS = frozenset({
 _SHORTEST_VALUE = 8  # a header or a query also says things like "true"
 _REDACTED = "[REDACTED]"
 _SHORTEST_SECRET = 4
-_KEY_SHAPES = re.compile(
-    r"""\b(?:sk|pk|rk)-[\w*.-]{8,}        # OpenAI and those that copied its keys, also half masked
-      | \bAIza[\w-]{20,}                 # Google
-      | \bya29\.[\w.-]{10,}              # Google OAuth
-      | \b(?:gsk|xai|hf)_[\w-]{8,}       # Groq, xAI, Hugging Face
-      | (?<=[Bb]earer\ )[\w.~+/=-]{8,}   # an Authorization header
-      | (?<=[Bb]asic\ )[\w+/=-]{8,}      # the same of a URL with userinfo
-      | (?<=://)[^/\s:@]+:[^/\s@]+(?=@)   # user:password@ in a URL
-    """,
-    re.VERBOSE,
-)
+
+
+@cache
+def _key_shapes() -> re.Pattern[str]:
+    """What keys and passwords look like; compiling it takes as long as a fifth of the rest of ``import aiobs``."""
+    return re.compile(
+        r"""\b(?:sk|pk|rk)-[\w*.-]{8,}        # OpenAI and those that copied its keys, also half masked
+          | \bAIza[\w-]{20,}                 # Google
+          | \bya29\.[\w.-]{10,}              # Google OAuth
+          | \b(?:gsk|xai|hf)_[\w-]{8,}       # Groq, xAI, Hugging Face
+          | (?<=[Bb]earer\ )[\w.~+/=-]{8,}   # an Authorization header
+          | (?<=[Bb]asic\ )[\w+/=-]{8,}      # the same of a URL with userinfo
+          | (?<=://)[^/\s:@]+:[^/\s@]+(?=@)   # user:password@ in a URL
+        """,
+        re.VERBOSE,
+    )
 
 
 def _by_status(status: int | None) -> str | None:
@@ -335,10 +341,10 @@ def _by_status(status: int | None) -> str | None:
 
 def _status_in(code: str | None) -> int | None:
     """Some servers give the HTTP status as the code, where it is too late for a status."""
-    return int(code) if code and _STATUS.fullmatch(code) else None
+    return int(code) if code and re.fullmatch(_STATUS, code, re.ASCII) else None
 
 
-_STATUS = re.compile(r"[45]\d\d", re.ASCII)
+_STATUS = r"[45]\d\d"
 
 
 def _by_class(error: BaseException) -> str:
@@ -375,7 +381,7 @@ def _code(error: BaseException) -> str | None:
     else:  # openai before 3 keeps the number that a server put into an error's body; Google's is the HTTP status
         code = str(number) if hasattr(error, "body") else _text(error, "status")
     code = code or _code_in(getattr(error, "body", None))
-    return code if code and _WORD.fullmatch(code) else None
+    return code if code and re.fullmatch(_WORD, code) else None
 
 
 def _code_in(body: Any) -> str | None:
@@ -385,7 +391,7 @@ def _code_in(body: Any) -> str | None:
     return next((word for word in given if isinstance(word, str) and word), None)
 
 
-_WORD = re.compile(r"[\w.-]{1,64}")
+_WORD = r"[\w.-]{1,64}"
 
 
 def _text(error: BaseException, name: str) -> str | None:
@@ -409,11 +415,11 @@ def _retry_after(error: BaseException) -> float | None:
         return milliseconds / 1000
     if (given := _header(headers, "retry-after")) is not None:
         return _number(given) if _number(given) is not None else _until(given)
-    found = _RETRY_DELAY.search(str(getattr(error, "details", "")))
+    found = re.search(_RETRY_DELAY, str(getattr(error, "details", "")))
     return _number(found[1]) if found else None
 
 
-_RETRY_DELAY = re.compile(r"""['"]retryDelay['"]:\s*['"](\d+(?:\.\d+)?)s['"]""")
+_RETRY_DELAY = r"""['"]retryDelay['"]:\s*['"](\d+(?:\.\d+)?)s['"]"""
 
 
 def _header(headers: Any, name: str) -> str | None:

@@ -432,7 +432,8 @@ def _write_at_exit() -> None:
 
 def _flush_at_exit() -> None:
     with _budget("send") as timeout:
-        together([provider.force_flush for provider in _runtime.owned], timeout)
+        if not together([provider.force_flush for provider in _runtime.owned], timeout):
+            guarded(_runtime.outputs.give_up)
 
 
 @contextmanager

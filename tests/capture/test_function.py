@@ -14,7 +14,7 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
 
-from aiobs import Instrumentor, copy_context, observe, observer, span
+from aiobs import Instrumentor, configure, copy_context, observe, observer, span
 from aiobs.capture import deferred
 from aiobs.errors import ConfigurationError
 from aiobs.testing import InMemoryTelemetry, Simulator
@@ -282,6 +282,20 @@ async def test_async_generators(recorded) -> None:
     await generator.aclose()
     assert len(recorded.spans) == 2
     assert json.loads(recorded.spans[0].attributes["aiobs.output"])[-1] == "... (+10 more)"
+
+
+def test_a_function_without_a_session(signals: InMemoryTelemetry) -> None:
+    """S1-83: it works, its span goes to the provider, and no session file has it."""
+    configure(tracer_provider=signals.tracer_provider)
+
+    @observe
+    def work() -> int:
+        return 1
+
+    assert work() == 1
+    assert signals.span("work").attributes["code.function.name"].endswith("work")
+    observer.observe()
+    assert export()["function_events"] == []
 
 
 def test_unrecorded_functions_of_every_kind() -> None:

@@ -9,6 +9,7 @@ import enum
 import functools
 import inspect
 import json
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 from aiobs import Instrumentor, observe, observer
+from aiobs.capture import deferred
 from aiobs.errors import ConfigurationError
 from aiobs.testing import InMemoryTelemetry
 from tests.capture.test_function import event_of, export
@@ -49,6 +51,131 @@ def test_the_name_is_for_show(recorded) -> None:
     assert work.__name__ == "work"
     event_of(strange)
     assert [found.name for found in recorded.spans] == ["shown", "bad � name"]
+
+
+def test_the_names_of_langfuse(recorded) -> None:
+    """S1-54: capture_input and capture_output are what capture_args and capture_result are; the type is told."""
+
+    @observe(as_type="retriever", capture_input=False)
+    def find(query: str) -> str:
+        return "found"
+
+    @observe(capture_output=False)
+    def answer(query: str) -> str:
+        return SECRET
+
+    found, answered = event_of(find, SECRET), event_of(answer, "x")
+    with observe(name="look", as_type="tool"):
+        pass
+    assert (found["args"], found["kwargs"], found["result"]) == (None, None, "found")
+    assert (answered["args"], answered["result"]) == (["x"], None)
+    assert SECRET not in everything(found, recorded) + everything(answered, recorded)
+    types = [(one.attributes or {}).get("aiobs.observation.type") for one in recorded.spans]
+    assert types == ["retriever", None, "tool"]
+
+
+def test_how_much_a_transform_gets(recorded, monkeypatch) -> None:
+    """S1-54: the first items, as many as may be kept alive."""
+    monkeypatch.setattr("aiobs.capture.function.MOST_YIELDED", 3)
+
+    @observe(transform_to_string=joined)
+    def letters() -> Any:
+        yield from "abcdef"
+
+    assert list(letters()) == [*"abcdef"]
+    assert json.loads(recorded.span("letters").attributes["aiobs.output"]) == "abc"
+
+
+def joined(items: list[Any]) -> str:
+    return "".join(items)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_what_was_yielded_as_one_text(recorded, is_async: bool) -> None:
+    """S1-54: transform_to_string makes the result of all items of a generator, also one that is left early."""
+
+    @observe(transform_to_string=joined)
+    def words() -> Any:
+        yield from ("w",) * 30
+
+    @observe(transform_to_string=joined)
+    async def words_later() -> Any:
+        for _ in range(30):
+            yield "w"
+
+    async def read() -> list[str]:
+        return [word async for word in words_later()]
+
+    assert (asyncio.run(read()) if is_async else list(words())) == ["w"] * 30
+    assert json.loads(recorded.spans[-1].attributes["aiobs.output"]) == "w" * 30
+    early = words()
+    next(early)
+    early.close()
+    deferred.drain()
+    assert json.loads(recorded.spans[-1].attributes["aiobs.output"]) == "w"
+
+
+@pytest.mark.quiet_guard
+@pytest.mark.parametrize("transform", [lambda items: 1 / 0, lambda items: 7])
+def test_a_transform_that_makes_no_text(recorded, transform: Any) -> None:
+    """S1-54: the items are told as they are without one, and the program goes on."""
+
+    @observe(transform_to_string=transform)
+    def words() -> Any:
+        yield "a"
+
+    assert list(words()) == ["a"]
+    assert json.loads(recorded.span("words").attributes["aiobs.output"]) == ["a"]
+
+
+class Word:
+    """Something that can be referred to weakly."""
+
+
+def test_a_transform_that_is_interrupted(recorded) -> None:
+    """S1-54: Ctrl-C in it is the program's, and the span has ended."""
+
+    def interrupted(items: list[Any]) -> str:
+        raise KeyboardInterrupt
+
+    @observe(transform_to_string=interrupted)
+    def words() -> Any:
+        yield "a"
+
+    with pytest.raises(KeyboardInterrupt):
+        list(words())
+    assert recorded.span("words").end_time is not None
+
+
+def test_a_transform_gets_nothing_that_is_not_told(recorded) -> None:
+    """S1-54: where the result is not captured, nothing that was yielded is looked at or kept alive."""
+
+    @observe(transform_to_string=lambda items: pytest.fail("was called"), capture_output=False)
+    def words() -> Any:
+        yield Word()
+        yield Word()
+
+    reading = words()
+    first = weakref.ref(next(reading))
+    next(reading)
+    assert first() is None
+    assert list(reading) == []
+    assert "aiobs.output" not in recorded.span("words").attributes
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"as_type": "film"}, "as_type='film' must be one of span, generation, embedding"),
+        ({"transform_to_string": "join"}, "transform_to_string='join' must be a function"),
+        ({"capture_args": {"exclude": ["a"]}, "capture_input": True}, "are the same option; give one of them"),
+        ({"capture_result": False, "capture_output": True}, "capture_result=False and capture_output=True are the"),
+    ],
+)
+def test_a_wrong_option_of_langfuses(options: dict[str, Any], message: str) -> None:
+    """S1-54: it says so when the function is decorated, and what to give."""
+    with pytest.raises(ConfigurationError, match=message):
+        observe(**options)
 
 
 # What is not told

@@ -233,6 +233,7 @@ COLLABORATORS = (
     # What users plug in
     Collaborator("hook-before", (f"{_BY}.Hook.before",)),
     Collaborator("hook-finish", (f"{_BY}.Hook.finish",)),
+    Collaborator("run-context", (f"{_BY}.Surroundings.ask",)),
     Collaborator("log-handler", (f"{_BY}.Handler.handle",), besides=("aiobs.capture.recording.end_attributes",)),
     # Providers
     *(
@@ -298,7 +299,7 @@ COLLABORATORS = (
     Collaborator("socket-initial", ("socket:initial",)),
     Collaborator("socket-read_sent", ("socket:read_sent",), loses="spans metrics logs"),  # what is not seen to be asked
     Collaborator("socket-read_received", ("socket:read_received",), loses="logs"),
-    Collaborator("socket-read_ending", ("socket:read_ending",), misleads="logs"),
+    Collaborator("socket-read_ending", ("socket:read_ending",), loses="logs"),  # one that broke is taken for one that was closed
     *(
         Collaborator(f"connection-{name}", (f"connection:{name}",), loses=loses)
         for name, loses in (

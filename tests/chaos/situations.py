@@ -18,7 +18,7 @@ from aiobs import observe, span
 from aiobs.testing import Simulator
 from aiobs.testing import gemini_live as live_wire
 from aiobs.testing import openai_realtime as realtime_wire
-from aiobs.testing.socket_server import Drop, Script, SocketServer
+from aiobs.testing.socket_server import Close, Drop, Script, SocketServer, Step
 from tests.contract.drivers import DRIVERS, NEEDLE, OPERATIONS, PROMPT, SAID, Driver, Operation
 
 
@@ -547,16 +547,66 @@ def _talk(
     return got
 
 
-def _live(house: House) -> Any:
-    script = live_wire.live([live_wire.text(SAID), live_wire.complete()])
-    client = house.connecting("live", script)
+_LIVE_ASKED: dict[str, Any] = {"turns": {"role": "user", "parts": [{"text": PROMPT}]}}
+_TURN = (live_wire.text(SAID), live_wire.complete())
+_HALF_A_TURN = (live_wire.text(SAID), live_wire.text(SAID))
+_INTERRUPTED = (live_wire.text(SAID), live_wire.content(interrupted=True), live_wire.complete())
+_CALLED = (live_wire.call("look", {"word": NEEDLE}), live_wire.text(SAID), live_wire.complete())
+
+
+def _live(
+    turns: Sequence[Sequence[Step]], most: int | None, ends: Callable[[], BaseException] | None, house: House
+) -> Any:
+    """What a program gets that asks once for each turn, and leaves after so many messages, or raises, or is cancelled."""
+    client = house.connecting("live", live_wire.live(*turns))
+    got: list[Any] = []
 
     async def ask() -> Any:
         async with client.aio.live.connect(model="m", config={"response_modalities": ["TEXT"]}) as session:
-            await session.send_client_content(turns={"role": "user", "parts": [{"text": PROMPT}]})
-            return [message.text async for message in session.receive()]
+            for _ in turns:
+                await session.send_client_content(**_LIVE_ASKED)
+                async for message in session.receive():
+                    got.append(message.text)
+                    if len(got) == most:
+                        if ends is not None:
+                            raise ends()
+                        return got
+        return got
 
     return house.run(ask)
+
+
+async def _cancelled_listening(client: Any) -> None:
+    """Cancelled while it waits for the rest of a turn."""
+    has_some = asyncio.Event()
+
+    async def listen() -> None:
+        async with client.aio.live.connect(model="m", config={"response_modalities": ["TEXT"]}) as session:
+            await session.send_client_content(**_LIVE_ASKED)
+            async for _ in session.receive():
+                has_some.set()
+
+    task = asyncio.ensure_future(listen())
+    await has_some.wait()
+    task.cancel()
+    await task
+
+
+def _live_cancelled(house: House) -> Any:
+    client = house.connecting("live", live_wire.live(_HALF_A_TURN))
+    return house.run(lambda: _cancelled_listening(client))
+
+
+_LIVE: dict[str, Callable[[House], Any]] = {
+    "answered": partial(_live, [_TURN], None, None),
+    "several-turns": partial(_live, [_TURN, _INTERRUPTED, _CALLED], None, None),
+    "left": partial(_live, [_HALF_A_TURN], 1, None),
+    "raising": partial(_live, [_HALF_A_TURN], 1, partial(LookupError, "the program's own")),
+    "refused": partial(_live, [[*_HALF_A_TURN, Close(1008, NEEDLE)]], None, None),
+    "closed": partial(_live, [_TURN, [*_HALF_A_TURN, Close()]], None, None),
+    "dropped": partial(_live, [[*_HALF_A_TURN, Drop()]], None, None),
+    "cancelled": _live_cancelled,
+}
 
 
 def _connections() -> Iterator[Situation]:
@@ -572,7 +622,8 @@ def _connections() -> Iterator[Situation]:
         }  # fmt: skip
         for name, (api, script, until, ends) in talks.items():
             yield Situation(f"{name}-{kind}", partial(_scripted, api, script, until, is_async, ends))
-    yield Situation("live-async", _live)
+    for name, play in _LIVE.items():
+        yield Situation(f"live-{name}-async", play)
 
 
 def _scripted(

@@ -34,6 +34,7 @@ UNGUARDED = {
     "aiobs.capture.helper": "capture.helper.merged-raises",
     "aiobs.capture.sockets": "socket-read_received-raises",
     "aiobs.ambient.current": "context-attach-raises",
+    "aiobs.ambient.sources": "run-context-raises",
     "aiobs.ambient.otel": "set_attributes-raises",
     "aiobs.runtime": "journal-write-raises",
     "aiobs.clock": "monotonic-clock-raises",

@@ -20,6 +20,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from aiobs import Instrumentor, guard, observer
+from aiobs.ambient.sources import add_source, remove_source
 from aiobs.capture import deferred, telemetry
 from tests.chaos import bystanders
 from tests.chaos.breakages import Breakage, broken
@@ -68,6 +69,7 @@ class World:
 
     def open(self) -> None:
         """Open a session and instrument the SDKs."""
+        add_source(bystanders.source)
         observer.observe("chaos", tracer_provider=self.tracer_provider, capture_content="span_and_event")
         Instrumentor(
             tracer_provider=self.tracer_provider,
@@ -126,6 +128,7 @@ def world() -> Iterator[World]:
     finally:
         root.removeHandler(made.told)
         ours.removeHandler(handler)
+        remove_source(bystanders.source)
         observer.reset()
         telemetry.reset()
         made.shutdown()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -70,11 +71,39 @@ def test_for_people(simulator: Simulator) -> None:
     assert "No marked calls" in invoke(file, "--function", "other").output
 
 
-@pytest.mark.parametrize("text", [None, "{", "[]", '{"events": [], "function_events": [{}]}', "[" * 100_000])
-def test_a_file_that_is_none(text: str | None) -> None:
-    """What cannot be read is named, and the exit code is 1."""
+@needs("gemini")
+def test_folders_gzip_and_lines(simulator: Simulator) -> None:
+    """S1-67: what every command reads is read: folders, gzip, one export a line; a file of another version is not."""
+    Path("runs").mkdir()
+    plain = exported(ask_openai(simulator), "runs/a.json", "cats")
+    packed = exported(ask_gemini(simulator), "b.json", "cows")
+    Path("runs/b.json.gz").write_bytes(gzip.compress(packed.read_bytes()))
+    lines = [json.dumps(json.loads(file.read_text())) for file in (plain, packed)]
+    Path("lines.jsonl").write_text("\n".join(lines))
+    in_a_folder, in_lines = (json.loads(invoke(path, "--json").stdout) for path in ("runs", "lines.jsonl"))
+    assert (in_a_folder["calls"], in_a_folder["model_calls"]) == (2, 2)
+    assert in_lines["enh_prompt_ids"] == in_a_folder["enh_prompt_ids"]
+    plain.write_text(plain.read_text().replace('"version": 1', '"version": 2'))
+    assert "Upgrade it" in invoke(plain).output
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "There is no file x.json"),
+        ("{", "is cut short"),
+        ("[]", "is not JSON"),
+        ('{"a": 1}', "no session file"),
+        ('{"events": [], "function_events": [{}], "version": 1}', "has an event without span_id"),
+        ('{"events": [], "function_events": [7], "version": 1}', "has an event without span_id"),
+        ("[" * 100_000, "is not JSON"),
+    ],
+)
+def test_a_file_that_is_none(text: str | None, said: str) -> None:
+    """What cannot be read is named, with what is wrong with it, and the exit code is 2."""
     if text is not None:
         Path("x.json").write_text(text)
     done = invoke("x.json")
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "x.json" in done.output
+    assert said in done.output

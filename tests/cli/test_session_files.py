@@ -95,6 +95,18 @@ def test_files_are_merged_into_one() -> None:
     assert Path("out/all.json").stat().st_mode & 0o777 == 0o600
 
 
+def test_the_first_file_counts() -> None:
+    """S1-69: of a span that is in several files, the record in the file that is named first."""
+    write("newest.json", an_export(events=[event(2, api="newest"), event(3, api="newest")], trace_tree=None))
+    write("older.json", an_export(events=[event(2, api="older"), event(4, api="older")], trace_tree=None))
+    assert call("merge", "newest.json", "older.json", "-o", "all.json").exit_code == 0
+    merged = json.loads(Path("all.json").read_text())
+    assert [(one["span_id"][-1], one["api"]) for one in merged["events"]] == [
+        ("2", "newest"), ("3", "newest"), ("4", "older"),
+    ]  # fmt: skip
+    assert len(merged["function_events"]) == 1
+
+
 def test_folders_gzip_and_one_export_a_line() -> None:
     """S1-69, S1-73: found by what is in them; journals and other JSON are passed over."""
     write("runs/a.json", an_export())

@@ -25,11 +25,12 @@ PAUSE = 0.06  # seconds that a program leaves a stream lying about
 class Stage:
     """What a program has, and what became of it.
 
-    ``ask`` makes the call · ``taken``: the answer, or the chunks · ``current``: the spans that were the current one
+    ``ask`` makes the call · ``has_arrived``: the server has a request of it · ``taken``: the answer, or the chunks · ``current``: the spans that were the current one
     where the program's own code ran · ``read_at``: when it had the last chunk · ``facts``: what else it noticed.
     """
 
     ask: Callable[[], Any] = lambda: None
+    has_arrived: Callable[[], bool] = lambda: True
     taken: list[Any] = field(default_factory=list)
     current: list[trace.Span] = field(default_factory=list)
     facts: list[Any] = field(default_factory=list)
@@ -61,7 +62,8 @@ class Program:
 
 def play(driver: Driver, program: Program, simulator: Simulator, prompt: str = PROMPT) -> Stage:
     """Run the program; what it raises is on the stage."""
-    stage = Stage()
+    before = len(simulator.requests)
+    stage = Stage(has_arrived=lambda: len(simulator.requests) > before)
     with ctrl_c_raises():
         try:
             if driver.is_async:
@@ -72,7 +74,7 @@ def play(driver: Driver, program: Program, simulator: Simulator, prompt: str = P
         except BaseException as error:
             stage.error = error
         stage.look()
-    stage.ask = Stage.ask
+    stage.ask, stage.has_arrived = Stage.ask, Stage.has_arrived
     return stage
 
 
@@ -93,6 +95,14 @@ def ctrl_c_raises() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def press_ctrl_c_when(is_time: Callable[[], bool]) -> None:
+    """A while after it is time: Ctrl-C in the midst of a start can hit a finaliser, which swallows it."""
+    while not is_time():
+        time.sleep(PAUSE / 10)
+    time.sleep(PAUSE)
+    press_ctrl_c()
 
 
 def press_ctrl_c() -> None:
@@ -208,7 +218,7 @@ async def _call_or_read(stage: Stage) -> None:
 
 
 def _waiting(stage: Stage) -> None:
-    threading.Timer(PAUSE, press_ctrl_c).start()
+    threading.Thread(target=press_ctrl_c_when, args=[stage.has_arrived]).start()
     answer = stage.ask()
     for chunk in answer:
         stage.take(chunk)

@@ -51,6 +51,11 @@ def test_a_call_costs_what_it_did() -> None:
     assert not (told := differences(found, KEPT["counts"])), "\n".join(told)
 
 
+def test_the_docs_have_the_kept_counts() -> None:
+    """The table of docs/performance.md is that of counts.json."""
+    assert COUNTING.PAGE.read_text("utf-8") == COUNTING.in_the_page(KEPT), "call benchmarks/count.py --write"
+
+
 @pytest.mark.parametrize(
     ("now", "told"),
     [

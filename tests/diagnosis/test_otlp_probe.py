@@ -5,14 +5,11 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import grpc
 import pytest
 import requests
 import urllib3
-from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as service
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTracePartialSuccess,
     ExportTraceServiceResponse,
@@ -22,6 +19,7 @@ from aiobs.diagnosis.otlp_probe import Probe, explain, probe
 from aiobs.exporters.otlp_probe import Reply
 from aiobs.testing import OTLPSink
 from aiobs.testing.otlp_sink import attributes_of
+from tests.fakes.otlp_grpc import TraceService, grpc_receiver
 
 from .conftest import Receiver
 
@@ -230,28 +228,11 @@ def test_what_is_echoed_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.means == "The receiver does not take these credentials (headers sent: authorization)."
 
 
-class TraceService(service.TraceServiceServicer):
-    def __init__(self) -> None:
-        self.requests: list[Any] = []
-        self.code: Any = None
-
-    def Export(self, request: Any, context: Any) -> ExportTraceServiceResponse:
-        self.requests.append(request)
-        if self.code is not None:
-            context.abort(self.code, "said the receiver")
-        return ExportTraceServiceResponse()
-
-
 @pytest.fixture
 def grpc_server() -> Iterator[tuple[int, TraceService]]:
     """A real gRPC receiver."""
-    server = grpc.server(ThreadPoolExecutor(2))
-    receiver = TraceService()
-    service.add_TraceServiceServicer_to_server(receiver, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    yield port, receiver
-    server.stop(None).wait()
+    with grpc_receiver() as started:
+        yield started
 
 
 def test_a_real_grpc_port_over_http(grpc_server: tuple[int, TraceService]) -> None:
@@ -266,7 +247,7 @@ def test_grpc_accepted(grpc_server: tuple[int, TraceService], monkeypatch: pytes
     port, receiver = grpc_server
     found = probe(f"http://127.0.0.1:{port}", 5)
     assert (found.accepted, found.what) == (True, "accepted")
-    assert [span.name for span in receiver.requests[0].resource_spans[0].scope_spans[0].spans] == ["aiobs doctor"]
+    assert receiver.names == ["aiobs doctor"]
 
 
 @pytest.mark.parametrize(

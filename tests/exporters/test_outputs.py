@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -444,6 +447,24 @@ def test_what_is_queued_when_it_is_closed_is_counted() -> None:
     [queue] = runtime._runtime.outputs.spans.processors
     assert isinstance(queue, SpanQueue)
     queue._batch._batch_processor.shutdown(timeout_millis=1)
-    queue._room.close()
+    queue.give_up()
     assert losses.lost == {Loss("Gate", "span", "closed"): 3}
     gate.opened.set()
+
+
+def test_what_is_queued_at_the_exit_is_told(tmp_path: Path) -> None:
+    """A collector that hangs: the exit is bounded, and says what it could not wait for."""
+    program = """
+from aiobs import configure, span
+configure()
+for _ in range(3):
+    with span("s"):
+        pass
+"""
+    with OTLPSink(silence=30) as sink:
+        environment = {**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": sink.endpoint, "AIOBS_EXIT_TIMEOUT": "0.5"}
+        done = subprocess.run(
+            [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+        )
+    assert "the exporter otlp lost 3 span(s): there was no time left to send them" in done.stderr
+    assert "AIOBS_EXIT_TIMEOUT" in done.stderr

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import sys
 from typing import Any
 
@@ -14,7 +16,9 @@ from opentelemetry.context import attach, detach, set_value
 from aiobs import Instrumentor, observer
 from aiobs.capture import telemetry
 from aiobs.errors import ConfigurationError, ProviderNotInstalled
+from aiobs.instrumentation import wrap_points
 from aiobs.instrumentation.openai import OpenAIInstrumentor
+from aiobs.instrumentation.patching import _parameters
 from aiobs.settings import CaptureContent
 from aiobs.testing import InMemoryTelemetry, Simulator
 from tests.versions import PARSING_MODULE, classes_with_parse
@@ -40,6 +44,34 @@ def test_uninstrument_restores_the_very_functions(signals) -> None:
     instrumentor.uninstrument()
     assert [vars(cls)[name] for cls, name in methods] == before
     instrumentor.uninstrument()
+
+
+def test_the_parameters_of_every_method_are_found(simulator: Simulator) -> None:
+    """What is looked up without ``inspect.signature`` is what that says, for every method that is imported here."""
+    simulator.gemini()
+    seen = 0
+    for _, patches in wrap_points():
+        for patch in patches:
+            owner: Any = sys.modules.get(patch.method.module)
+            for part in patch.method.qualname.split("."):
+                owner = getattr(owner, part, None)
+            if owner is not None:
+                seen += 1
+                found = [*inspect.signature(owner).parameters.values()]
+                named = {one.name for one in found if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)}
+                assert set(_parameters(owner)) == named, patch.method
+    assert seen > 20
+
+
+def test_a_function_with_a_signature_of_its_own() -> None:
+    """What says of itself which parameters it has is believed, and so is what is no plain function."""
+
+    def odd(*args: Any, **kwargs: Any) -> None: ...
+
+    odd.__signature__ = inspect.signature(lambda messages, model: None)  # type: ignore[attr-defined]  # as decorators do
+    assert list(_parameters(odd)) == ["messages", "model"]
+    assert list(_parameters(functools.partial(lambda messages, model: None, 1))) == ["model"]
+    assert list(_parameters(functools.wraps(odd)(lambda *args: None))) == ["messages", "model"]
 
 
 def test_twice_is_once_and_the_newest_options_win(simulator: Simulator, signals) -> None:

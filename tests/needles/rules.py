@@ -117,6 +117,16 @@ ALLOWED: tuple[tuple[str, tuple[str, ...]], ...] = (
             (r"answer:\w+\.(response|session):\w+\.model", (names.RESPONSE_MODEL,)),
         )
     ),
+    *(
+        (rf"^live {place}$", attributes)
+        for place, attributes in (
+            (r"request:\w+\.session:\w+\.model", (names.REQUEST_MODEL, names.RESPONSE_MODEL)),
+            (r"(request|answer):.*\.output:\w+\.voice(:\w+\.id)?", (f"{names.REQUEST_CONFIG}.voice",)),
+            (r"answer:\w+\.session:\w+\.id", (names.RESPONSE_ID, names.CONVERSATION_ID)),
+            (r"answer:\w+\.session:\w+\.model", (names.RESPONSE_MODEL,)),
+            (r"answer:DecisionEvent\..*\.decision:Decision\.model", (names.REQUEST_MODEL, names.RESPONSE_MODEL)),
+        )
+    ),
     (r"^openai-agents request\.agent:\w+\.model$", (names.REQUEST_MODEL, names.RESPONSE_MODEL)),
     (r"^openai-agents request\.agent_id$", (names.AGENT_ID,)),
     (r"^openai-agents request\.review$", (f"{names.REQUEST_CONFIG}.review",)),

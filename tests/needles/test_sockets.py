@@ -44,6 +44,7 @@ TALKS = (
         {"model": needle("realtime request.model")},
     ),
     Talk("responses", "openai.types.responses", "ResponsesClientEventParam", "ResponsesServerEvent", {}),
+    Talk("live", "openai.types.live", "ClientEventParam", "ServerEvent", {}),
 )  # fmt: skip
 
 
@@ -94,7 +95,11 @@ async def _async(talk: Talk, form: str) -> None:
 @pytest.mark.parametrize(
     ("setting", "is_async"), [*((setting, False) for setting in SETTINGS), (SETTINGS[-1], True)], ids=str
 )
-@pytest.mark.parametrize("talk", TALKS, ids=str)
+@pytest.mark.parametrize(
+    "talk",
+    [pytest.param(talk, marks=needs("openai live decisions") if talk.api == "live" else ()) for talk in TALKS],
+    ids=str,
+)
 async def test_needles_of_connections(
     talk: Talk,
     setting: Setting,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from aiobs.capture.marked import ModelCall, PromptTrace
+from aiobs.capture.prompt_trace import ModelCall, PromptTrace
 from aiobs.prompts.analysis import report, said_twice, template
 
 

@@ -19,6 +19,7 @@ from aiobs.capture import marked
 from aiobs.prompts import enhance
 from aiobs.prompts.enhance import EnhanceRequest, finish_enhancements, set_prompt_enhancer
 from aiobs.testing import InMemoryTelemetry, Simulator
+from tests.versions import needs
 
 
 @pytest.fixture
@@ -227,6 +228,28 @@ def test_the_content_gate(signals: InMemoryTelemetry, requests, simulator: Simul
         assert (word in repr(requests)) is (content != "no_content")
         assert (word in "".join(found.to_json() for found in signals.spans)) is (content == "span_only")
     assert requests[0].traces[0].calls[0].usage["input_tokens"] > 0
+
+
+@needs("openai background")
+@pytest.mark.parametrize("content", ["no_content", None])
+def test_an_answer_that_is_fetched(signals: InMemoryTelemetry, requests, simulator: Simulator, content) -> None:
+    """S1-67: what a fetched answer repeats of its request is no further model call; the one that made it is told of."""
+    Instrumentor(**signals.providers, capture_content=content).instrument()
+
+    @observe(enh_prompt=True, auto_enhance_after=1)
+    def work() -> str:
+        responses = simulator.openai().responses
+        made = responses.create(model="m", input="needle", instructions="Be brief.", background=True)
+        simulator.reply("needle", fields={"instructions": "Be brief."}, usage={"input_tokens": 7})
+        return responses.retrieve(made.id).output_text
+
+    work()
+    assert finish_enhancements()
+    (call,) = requests[0].traces[0].calls
+    told = [("system", "Be brief."), ("user", "needle")] if content is None else []
+    assert (call.model, [(one["role"], one["content"]) for one in call.messages], call.text) == ("m", told, None)
+    assert requests[0].traces[0].calls_left_out == 0
+    assert ("needle" in repr(requests)) is (content is None)
 
 
 def test_the_enhancer_runs_beside_the_program(requests) -> None:

@@ -97,12 +97,15 @@ def leave_session(session: Session) -> None:
 
 
 def open_sessions() -> tuple[Session, ...]:
-    """Every session of this process that has not ended, oldest first."""
+    """Every session of this process that has not ended, oldest first; of all threads and tasks."""
     return tuple(_opened)
 
 
 def current_session(context: Context | None = None) -> Session | None:
-    """The open session of this context, else of its live local parent span, else the process's default."""
+    """The open session of this context, else of its live local parent span, else the process's default; else None.
+
+    ``context``: an OpenTelemetry context; None: the current one.
+    """
     return guarded(_nearest_session, context) or _default_session()
 
 
@@ -125,7 +128,10 @@ def _open(session: Session | None) -> Session | None:
 
 
 def attach_ambient(ambient: Ambient) -> object:
-    """Make it current in this context; the token that ``opentelemetry.context.detach`` takes back."""
+    """Make it current in this context, its labels in the baggage where these may leave.
+
+    Gives the token that ``opentelemetry.context.detach`` takes back.
+    """
     before = given_here()
     return attach(with_labels(set_value(_KEY, ambient), ambient.attributes, before.attributes))
 
@@ -137,12 +143,15 @@ def refresh_baggage(session: Session, before: Attributes) -> None:
 
 
 def given_here() -> Ambient:
-    """The ambient of this very context, without looking further."""
+    """The ambient of this very context, without looking further; an empty one where there is none."""
     return guarded(_in_context, None) or _EMPTY
 
 
 def current_ambient(context: Context | None = None) -> Ambient:
-    """What a span that starts in this context gets: session, context, and what the sources say now."""
+    """What a span that starts in this context gets: session, context, and what the sources say now.
+
+    ``context``: an OpenTelemetry context; None: the current one. The ambient is empty where nothing is said.
+    """
     context = get_current() if context is None else context
     if not (context or _opened or has_sources()):
         return _EMPTY

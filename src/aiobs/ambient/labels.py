@@ -21,7 +21,7 @@ MAX_VALUE_LENGTH = 256
 RESERVED_PREFIX = "aiobs_"
 ENVIRONMENT_PREFIX = "AIOBS_LABEL_"
 
-_key = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_KEY = r"[a-z][a-z0-9_]{0,62}"
 _log = logging.getLogger("aiobs")
 
 
@@ -31,7 +31,7 @@ def check_label(key: object, value: object) -> None:
         raise InvalidLabel(f"Label key {key!r} must be a string, got {type(key).__name__}.")
     if key.startswith(RESERVED_PREFIX):
         raise InvalidLabel(f"Label key {key!r} uses reserved prefix {RESERVED_PREFIX!r}; choose another name.")
-    if not _key.fullmatch(key):
+    if not re.fullmatch(_KEY, key):
         raise InvalidLabel(f"Label key {key!r} is invalid. Keys must match pattern {KEY_PATTERN}")
     if not isinstance(value, str):
         raise InvalidLabel(f"Value of label {key!r} must be a string, got {type(value).__name__}.")
@@ -42,7 +42,11 @@ def check_label(key: object, value: object) -> None:
 
 
 def check_labels(labels: object, *, strict: bool = True) -> dict[str, str]:
-    """A copy of the labels a user gave, all valid; with ``strict=False`` invalid ones are dropped with a warning."""
+    """A copy of the labels a user gave, all valid; {} for None.
+
+    Raises InvalidLabel for the first that is not; with ``strict=False`` such ones are left out, each with a warning in
+    the log. What is no mapping raises either way.
+    """
     if labels is None:
         return {}
     if not isinstance(labels, Mapping):
@@ -61,7 +65,7 @@ def check_labels(labels: object, *, strict: bool = True) -> dict[str, str]:
 
 
 def check_total(count: int) -> None:
-    """Raise InvalidLabel if a session would hold more labels than it may."""
+    """Raise InvalidLabel if a session would hold more than 64 labels, the system's included."""
     if count > MAX_LABELS:
         raise InvalidLabel(f"Too many labels ({count}). Maximum allowed is {MAX_LABELS}.")
 
@@ -69,7 +73,7 @@ def check_total(count: int) -> None:
 def merge_labels(
     system: Mapping[str, str], environment: Mapping[str, str], explicit: Mapping[str, str]
 ) -> dict[str, str]:
-    """System < environment < explicit.
+    """System < environment < explicit; raises InvalidLabel where system and explicit are more than 64.
 
     The environment never fails a program: its labels give way when the total would exceed the maximum.
     """
@@ -91,12 +95,15 @@ def merge_labels(
 
 
 def session_labels(explicit: Mapping[str, str]) -> dict[str, str]:
-    """All labels of a new session; raises InvalidLabel if there are too many."""
+    """All labels of a new session with these ``explicit`` ones, which are valid; raises InvalidLabel for too many."""
     return merge_labels(system_labels(), environment_labels(), explicit)
 
 
 def environment_labels(environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """``AIOBS_LABEL_TEAM=x`` → ``{"team": "x"}``; values cut to 256 characters, invalid keys left out."""
+    """``AIOBS_LABEL_TEAM=x`` → ``{"team": "x"}``; values cut to 256 characters, invalid keys left out.
+
+    ``environ`` is read instead of the process's environment. Never raises: what is left out is in the log.
+    """
     found = {}
     for variable, value in (os.environ if environ is None else environ).items():
         if not variable.startswith(ENVIRONMENT_PREFIX):
@@ -113,7 +120,10 @@ def environment_labels(environ: Mapping[str, str] | None = None) -> dict[str, st
 
 
 def system_labels() -> dict[str, str]:
-    """The labels every session has: version of aiobs and Python, host name, operating system."""
+    """The labels every session has: version of aiobs and Python, host name, operating system.
+
+    ``AIOBS_HOSTNAME`` is the host's name instead, ``off`` leaves it out; where the machine has none it is ``unknown``.
+    """
     labels = {
         "aiobs_sdk_version": __version__,
         "aiobs_python_version": platform.python_version(),

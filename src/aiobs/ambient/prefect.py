@@ -58,7 +58,7 @@ def _add_sources() -> None:
 def from_environment() -> dict[str, Any] | None:
     """What the process was started for, as Prefect's runners and workers write it into the environment.
 
-    That is all that a bare thread of a flow's process can know.
+    That is all that a bare thread of a flow's process can know. None where no run was named.
     """
     run = os.environ.get("PREFECT__FLOW_RUN_ID")
     if not run:
@@ -69,7 +69,10 @@ def from_environment() -> dict[str, Any] | None:
 
 
 def from_memory() -> dict[str, Any] | None:
-    """The flow run and task run of this thread and task; None where there is none."""
+    """The flow run and task run of this thread and task, as ``prefect.*`` attributes; None where there is none.
+
+    What is not known is None. Raises what Prefect's objects raise where they are not as known: sources are guarded.
+    """
     context: Any = sys.modules.get(_MODULE)
     if context is None:
         return None

@@ -15,7 +15,7 @@ def copy_context(function: Callable[P, T]) -> Callable[P, T]:
     """The function, run in a copy of the context of *now*: ``executor.submit(copy_context(work), item)``.
 
     Spans that it starts become children of the span that is current here, and belong to its session. The result may be
-    called any number of times, from several threads at once.
+    called any number of times, from several threads at once; it returns and raises what the function does.
     """
     context = contextvars.copy_context()
 

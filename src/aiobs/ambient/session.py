@@ -31,7 +31,7 @@ class Session:
         self.set_labels(labels)
 
     def set_labels(self, labels: Mapping[str, str]) -> None:
-        """Replace the labels; spans started from now on carry these."""
+        """Replace the labels, which are valid and include the system's; spans started from now on carry these."""
         self.labels = dict(labels)
         self.attributes = {
             "session.id": self.id,
@@ -53,7 +53,7 @@ class Session:
 
 
 def process_meta() -> dict[str, Any]:
-    """Process id and working directory, for the session record; a deleted directory is an empty string."""
+    """``{"pid": …, "cwd": …}`` of this process, for the session record; a deleted directory is an empty string."""
     try:
         cwd = os.getcwd()
     except OSError:

@@ -25,9 +25,11 @@ _sources: tuple[Source, ...] = ()
 def add_source(source: Source) -> Source:
     """Ask ``source()`` for attributes whenever a span starts; returns it, so that it can be a decorator.
 
-    It gives a mapping of attribute names to values, or None outside of a run. It runs on the caller's path: it should
-    only look at what is in memory. One that raises costs its own attributes, and one line in the log. Where several
-    give the same attribute, the one that was added last is heard. Adding a source again changes nothing.
+    It gives a mapping of attribute names to values (scalars or lists of them; what is nested becomes JSON; 64 of them
+    at most), or None outside of a run: then what it said for the parent span holds. It runs on the caller's path: it
+    should only look at what is in memory. One that raises, or gives something else, costs its own attributes, and one
+    line in the log. Where several give the same attribute, the one that was added last is heard. Adding a source again
+    changes nothing.
     """
     global _sources
     if source not in _sources:
@@ -36,7 +38,7 @@ def add_source(source: Source) -> Source:
 
 
 def remove_source(source: Source) -> None:
-    """Do not ask it any more; one that is not asked is no error."""
+    """Do not ask it any more, from the next span on; one that is not asked is no error."""
     global _sources
     _sources = tuple(other for other in _sources if other is not source)
 
@@ -60,7 +62,10 @@ def _ask(source: Source) -> Attributes | None:
 
 
 def clean_attributes(given: Mapping[str, Any]) -> Attributes:
-    """Legal attributes of any mapping: text keys, scalars or sequences of them, else JSON; None values are left out."""
+    """Legal attributes of any mapping: text keys, scalars or sequences of them, else JSON; None values are left out.
+
+    At most 64 of them, the first. Raises what the mapping raises, AttributeError for what is none.
+    """
     clean: Attributes = {}
     for key, value in given.items():
         if len(clean) == MAX_ATTRIBUTES:

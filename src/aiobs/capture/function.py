@@ -38,11 +38,14 @@ from aiobs.semconv.serialise import clean_text, plain_to_json, truncate
 LONGEST_ERROR = 65_536
 """Bytes of an error text that are kept."""
 
+MOST_YIELDED = 10_000
+"""Items of a generator that ``transform_to_string`` gets."""
+
 _DRIVERS = ("aiobs.capture.wrappers", "aiobs.capture.drivers", "aiobs.capture.streams")
 """Where an exception passes that a recording inside of this one has told of."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Target:
     """What is observed, worked out once.
 
@@ -51,7 +54,7 @@ class Target:
     ``cause_of`` where an SDK puts an error of its own around what the function raised, ``error_of`` where a result can
     say that the function failed: it gives the ``error.type``, or None. ``hides``: some arguments are redacted:
     ``hidden`` are their positions, ``hidden_from`` the one from which on all are, ``excluded`` their keywords, and
-    ``keywords``, if given, those outside of which all are.
+    ``keywords``, if given, those outside of which all are. ``transform`` makes one text of what a generator yielded.
     """
 
     name: str
@@ -77,6 +80,7 @@ class Target:
     called_from: bool = False
     enh_prompt: bool = False
     auto_enhance_after: int | None = None
+    transform: Callable[[list[Any]], str] | None = None
 
 
 class FunctionRecording:
@@ -173,8 +177,16 @@ class FunctionRecording:
     def add(self, item: Any) -> None:
         """The generator yielded this."""
         if self._items is None:
-            self._items = Yielded(self._policy)
+            self._items = self._yielded()
         self._items.add(item)
+
+    @property
+    def _keeps_result(self) -> bool:
+        return self.target.capture_result and self.telemetry.keeps_content
+
+    def _yielded(self) -> Yielded:
+        is_told = self.call is not None and self._keeps_result
+        return Yielded(self._policy, self.target.transform if is_told else None)
 
     def finish(self, result: Any) -> None:
         """The function returned, or the generator ended."""
@@ -183,7 +195,7 @@ class FunctionRecording:
             return
         kind: str | None = None
         try:
-            if self.call is not None and self.target.capture_result and self.telemetry.keeps_content:
+            if self.call is not None and self._keeps_result:
                 self.call.result = guarded(reduced, result, self._policy)
             if self.target.error_of is not None:
                 kind = guarded(self._error_in, self.target.error_of, result)
@@ -199,9 +211,11 @@ class FunctionRecording:
 
     def close(self, at: int | None = None) -> None:
         """The generator ended, or was closed early, which is as good, now or ``at`` (of the monotonic clock)."""
-        if self.call is not None and self.target.capture_result and self.telemetry.keeps_content:
-            self.call.result = (self._items or Yielded(self._policy)).picture()
-        self._end({}, at)
+        try:
+            if self.call is not None and self._keeps_result:
+                self.call.result = (self._items or self._yielded()).picture()
+        finally:  # as above, and ``transform`` is the program's own
+            self._end({}, at)
 
     def fail(self, error: BaseException, at: int | None = None) -> None:
         """The function raised; a cancellation or KeyboardInterrupt is not an error."""
@@ -399,10 +413,15 @@ def _has_been_told(error: BaseException) -> bool:
 
 
 class Yielded:
-    """What a generator has yielded: the first items as the policy keeps them, and how many there were."""
+    """What a generator has yielded: the first items as the policy keeps them, and how many there were.
 
-    def __init__(self, policy: CapturePolicy) -> None:
+    ``transform``, if there is one, makes one text of all of them (the first 10,000), which are kept alive for that.
+    """
+
+    def __init__(self, policy: CapturePolicy, transform: Callable[[list[Any]], str] | None) -> None:
         self._policy = policy
+        self._transform = transform
+        self._items: list[Any] = []
         self._kept: list[Any] = []
         self._count = 0
 
@@ -411,8 +430,14 @@ class Yielded:
         self._count += 1
         if self._count <= self._policy.max_items:
             self._kept.append(guarded(reduced, item, self._policy))
+        if self._transform is not None and self._count <= MOST_YIELDED:
+            self._items.append(item)
 
-    def picture(self) -> list[Any]:
-        """The items as a reduced list."""
+    def picture(self) -> Any:
+        """The items as one text, or as a reduced list."""
+        if self._transform is not None:
+            text = guarded(self._transform, self._items)
+            if isinstance(text, str):
+                return guarded(reduced, text, self._policy)
         left_out = self._count - len(self._kept)
         return [*self._kept, f"... (+{left_out} more)"] if left_out else self._kept

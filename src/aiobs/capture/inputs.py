@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import binascii
-import hashlib
 from collections import deque
 
-from aiobs.call import Message, Part
+from aiobs.call import Message
+from aiobs.capture.sounds import Sound
 
 MOST = 256
 """Messages that are kept for the next response; the oldest ones are forgotten first."""
@@ -17,41 +16,6 @@ LONGEST = 65_536
 
 _SPOKEN = "spoken"
 """What the message is called that holds a transcript of no particular sound."""
-
-
-class Sound:
-    """Sound that passes piece by piece: how much, and its hash."""
-
-    __slots__ = ("_hash", "mime_type", "size")
-
-    def __init__(self, mime_type: str | None) -> None:
-        self.mime_type = mime_type
-        self.size = 0
-        self._hash = hashlib.sha256()
-
-    def add(self, data: str | bytes) -> None:
-        """The next piece: bytes, or base64."""
-        piece = data if isinstance(data, bytes) else _decoded(data)
-        self.size += len(piece)
-        self._hash.update(piece)
-
-    def part(self) -> Part:
-        """All of it as a message part."""
-        return {
-            "type": "blob",
-            "modality": "audio",
-            "mime_type": self.mime_type,
-            "content": "",
-            "size": self.size,
-            "sha256": self._hash.hexdigest(),
-        }
-
-
-def _decoded(text: str) -> bytes:
-    try:
-        return binascii.a2b_base64(text)
-    except ValueError:
-        return text.encode("utf-8", "replace")
 
 
 class Inputs:

@@ -43,12 +43,15 @@ def record_llm_call(
     ``provider``: who answered (``acme``); ``api``: what was called (``acme.complete``). ``request``: ``model`` and what
     else was asked (``messages`` of role and content, or a ``prompt``; ``temperature``, ``max_tokens`` …). ``response``:
     the text, or a mapping of ``text`` and what else is known (``id``, ``model``, ``finish_reason``, ``tool_calls``).
-    ``usage``: tokens, as ``prompt_tokens``/``completion_tokens`` or ``input_tokens``/``output_tokens``. ``error``: why
-    the call failed. ``operation``: a name of the GenAI conventions. ``server``: who was
-    asked (``host``, ``host:port`` or a URL; port 443 unless named).
-    ``started_at``, ``ended_at``: epoch seconds; without a start the time of the call is unknown and its duration is in
-    no histogram. Returns the identity of the span, so that scores can refer to it; None if nothing is recorded.
-    Raises TypeError or ValueError for arguments that cannot be meant, and never for what is in them.
+    ``usage``: numbers of tokens, as ``prompt_tokens``/``completion_tokens`` or ``input_tokens``/``output_tokens``;
+    those of the response unless given. ``error``: why the call failed, an exception or a text. ``operation``: a name of
+    the GenAI conventions. ``server``: who was asked (``host``, ``host:port`` or a URL; port 443 unless named); without
+    it nobody is told. ``started_at``, ``ended_at``: seconds since the epoch; the end is now unless given, and without a
+    start the time that the call took is unknown and in no histogram.
+
+    Returns the identity of the span, so that scores can refer to it; None if nothing is recorded. Raises TypeError for
+    a provider or api that is no text, or a request or usage that is no mapping; ValueError for an end before the start;
+    nothing for what is in them.
     """
     _check(provider, api, request, usage, started_at, ended_at)
     site = typed(Callsite, find_callsite, 2, OWN)

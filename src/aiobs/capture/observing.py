@@ -17,6 +17,7 @@ from aiobs.capture.reduce import CapturePolicy
 from aiobs.capture.targets import Options, checked_options, function_target
 from aiobs.capture.wrappers import observed
 from aiobs.guard import guarded
+from aiobs.semconv import names
 from aiobs.semconv.serialise import attribute_value, clean_text
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -39,6 +40,10 @@ def observe(
     called_from: bool = False,
     enh_prompt: bool = False,
     auto_enhance_after: int | None = None,
+    as_type: str | None = None,
+    capture_input: bool | None = None,
+    capture_output: bool | None = None,
+    transform_to_string: Callable[[list[Any]], str] | None = None,
 ) -> Observe: ...
 def observe(
     func: F | None = None,
@@ -51,6 +56,10 @@ def observe(
     called_from: bool = False,
     enh_prompt: bool = False,
     auto_enhance_after: int | None = None,
+    as_type: str | None = None,
+    capture_input: bool | None = None,
+    capture_output: bool | None = None,
+    transform_to_string: Callable[[list[Any]], str] | None = None,
 ) -> F | Observe:
     """Make every call of a function a span: ``@observe``, ``@observe()``, ``@observe(name="step")``.
 
@@ -61,6 +70,11 @@ def observe(
     texts, out of everything, ``{"exclude": [...]}`` those of some parameters; ``capture_result=False`` the result.
     ``capture_instance`` tells the class of self, ``called_from`` the line of the call. ``enh_prompt`` gives each call
     an id for prompt analysis; after every ``auto_enhance_after`` of them (at least 1) the prompt enhancer runs.
+
+    As Langfuse calls them: ``capture_input`` is ``capture_args``, ``capture_output`` is ``capture_result``; ``as_type``
+    (span, generation, embedding, agent, tool, chain, retriever, evaluator, guardrail) is told as
+    ``aiobs.observation.type``; ``transform_to_string`` makes a text, the result of a generator, of the list of what it
+    yielded (10,000 items at most). Raises ConfigurationError for an option that cannot work.
     """
     options = checked_options(
         name=name,
@@ -71,6 +85,10 @@ def observe(
         called_from=called_from,
         enh_prompt=enh_prompt,
         auto_enhance_after=auto_enhance_after,
+        as_type=as_type,
+        capture_input=capture_input,
+        capture_output=capture_output,
+        transform_to_string=transform_to_string,
     )
     decorator = Observe(options)
     return decorator if func is None else decorator(func)
@@ -117,7 +135,8 @@ class Observe(SpanBlock):
         return cast("F", _observed(function, self._options))
 
     def __enter__(self) -> Span:
-        block = span(self._options.name or "block")
+        told = {names.OBSERVATION_TYPE: self._options.as_type} if self._options.as_type else {}
+        block = span(self._options.name or "block", **told)
         self._blocks.set((*self._blocks.get(), block))
         return block.__enter__()
 

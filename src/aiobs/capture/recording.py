@@ -71,12 +71,25 @@ def start(
     if helper is not None:
         context = helper.under(context)
         callsite = helper.callsite or callsite
+    at = wall_ns() if started_ns is None else started_ns
+    return _begin(provider, operation, client, kwargs, context, helper, callsite, at)
+
+
+def _begin(
+    provider: Provider,
+    operation: Operation,
+    client: object,
+    kwargs: dict[str, Any],
+    context: Context,
+    helper: HelperRecording | None,
+    callsite: Callsite | None,
+    started_ns: int,
+) -> Recording | None:
+    """The span, and what is recorded beside it, if anybody gets either."""
     telemetry = pipeline.current()
     server = typed(Server, provider.server_of, client) or Server(provider.name, None, None)
     model = guarded(_model, provider, kwargs)
-    started_ns = wall_ns() if started_ns is None else started_ns
-    named_after = model if operation.named_after is None else guarded(_named_after, operation.named_after, kwargs)
-    span = guarded(_start_span, telemetry, operation.name, server, model, named_after, context, started_ns)
+    span = guarded(_start_span, telemetry, operation, server, model, kwargs, context, started_ns)
     span = span or pipeline.stand_in(context)
     ambient = typed(Ambient, ambient_of, span, context)
     session = ambient.session if ambient is not None and telemetry.sink is not None else None
@@ -117,15 +130,16 @@ def _named_after(find: Callable[[dict[str, Any]], Any], kwargs: dict[str, Any]) 
 
 def _start_span(
     telemetry: pipeline.Telemetry,
-    operation: str,
+    operation: Operation,
     server: Server,
     model: str | None,
-    named_after: str | None,
+    kwargs: dict[str, Any],
     context: Context,
     started_ns: int,
 ) -> Span:
-    attributes = start_attributes(operation, server, model)
-    name = span_name(operation, named_after)
+    find, what = operation.named_after, operation.name
+    name = span_name(what, model if find is None else guarded(_named_after, find, kwargs))
+    attributes = start_attributes(what, server, model)
     return start_span(telemetry.tracer, name, context, SpanKind.CLIENT, attributes, started_ns)
 
 
@@ -209,7 +223,7 @@ class Recording:
 
     def _asks_for_content(self) -> bool:
         telemetry = self.telemetry
-        is_kept = self.session is not None or (self.mark is not None and self.mark.trace is not None)
+        is_kept = self.session is not None or (self.mark is not None and self.mark.wants(self.call))
         if is_kept and telemetry.content_in_file:
             return True
         if not self.is_recorded:
@@ -378,7 +392,7 @@ class Recording:
             guarded(self._emit_events, logger, attributes, content)
         if (instruments := self.telemetry.instruments) is not None:
             guarded(instruments.record, call, self.context)
-        if self.mark is not None and self.mark.trace is not None:
+        if self.mark is not None and self.mark.wants(call):
             guarded(self._tell_mark, self.mark)
 
     def _tell_mark(self, mark: marked.Mark) -> None:

@@ -142,28 +142,43 @@ class _Teller:
         self._broken = 0
 
     def tell(self, found: Iterator[Result | None], left: Callable[[], int]) -> None:
-        """Tell of each; None stands for what could not be read. ``left`` counts those that are too many."""
+        """Tell of each; None stands for what could not be read. ``left`` counts those that are too many.
+
+        The last one is told of when it is known how many have no span: it says so.
+        """
+        last: tuple[Operation, Result] | None = None
         for result in found:
             operation = self._operations.get(result.api) if result is not None else None
             if result is None or operation is None:
                 self._broken += 1
-            else:
-                guarded(self._record, operation, result)
-        if self._broken:
-            _log.warning(
-                "aiobs: %d results of batch %s could not be read; they have no span", self._broken, self._job.id
-            )
-        if over := left():
-            _log.warning(
-                "aiobs: batch %s has %d results beyond the first %d; they have no span", self._job.id, over, MOST
-            )
+                continue
+            if last is not None:
+                guarded(self._record, *last)
+            last = operation, result
+        unrecorded = guarded(self._unrecorded, left) or 0
+        if last is not None:
+            guarded(self._record, *last, unrecorded)
 
-    def _record(self, operation: Operation, result: Result) -> None:
+    def _unrecorded(self, left: Callable[[], int]) -> int:
+        """How many have no span: logged and counted."""
+        broken, over, batch = self._broken, left(), self._job.id
+        if broken:
+            _log.warning("aiobs: %d results of batch %s could not be read; they have no span", broken, batch)
+        if over:
+            _log.warning("aiobs: batch %s has %d results beyond the first %d; they have no span", batch, over, MOST)
+        instruments = pipeline.current().instruments if broken or over else None
+        if instruments is not None:
+            guarded(instruments.record_unrecorded, broken + over, self._server, get_current())
+        return broken + over
+
+    def _record(self, operation: Operation, result: Result, unrecorded: int = 0) -> None:
         self._job.model = result.model or self._job.model  # a refusal does not say whom it is from
         result.model = self._job.model
         recording = self._begin(operation, result)
         if recording is None:
             return
+        if unrecorded:
+            recording.call.attributes[names.BATCH_UNRECORDED] = unrecorded
         if result.failure is not None:
             recording.note_failure(result.failure)
             recording.finish_unread(Response(request_id=result.request_id))

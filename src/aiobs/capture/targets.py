@@ -17,9 +17,14 @@ from aiobs.capture.function import Target
 from aiobs.capture.reduce import CapturePolicy, checked_policy, is_secret
 from aiobs.errors import ConfigurationError
 from aiobs.guard import guarded
+from aiobs.semconv import names
 from aiobs.semconv.serialise import clean_text
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+TYPES = ("span", "generation", "embedding", "agent", "tool", "chain", "retriever", "evaluator", "guardrail")
+"""What ``as_type`` may say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,8 @@ class Options:
     called_from: bool = False
     enh_prompt: bool = False
     auto_enhance_after: int | None = None
+    as_type: str | None = None
+    transform: Callable[[list[Any]], str] | None = None
 
     def named(self, name: str | None) -> Options:
         """The same under another name."""
@@ -42,9 +49,24 @@ class Options:
 
 
 def checked_options(
-    *, capture: Any, capture_args: bool | Mapping[str, Any], auto_enhance_after: Any, **others: Any
+    *,
+    capture: Any,
+    capture_args: bool | Mapping[str, Any],
+    capture_result: bool,
+    auto_enhance_after: Any,
+    as_type: Any,
+    capture_input: Any,
+    capture_output: Any,
+    transform_to_string: Any,
+    **others: Any,
 ) -> Options:
     """The options; raises ConfigurationError, which says what to give instead."""
+    capture_args = _one_of("capture_args", capture_args, "capture_input", capture_input)
+    capture_result = bool(_one_of("capture_result", capture_result, "capture_output", capture_output))
+    if as_type not in (None, *TYPES):
+        raise ConfigurationError(f"as_type={as_type!r} must be one of {', '.join(TYPES)}.")
+    if transform_to_string is not None and not callable(transform_to_string):
+        raise ConfigurationError(f"transform_to_string={transform_to_string!r} must be a function of a list.")
     if auto_enhance_after is not None and (type(auto_enhance_after) is not int or auto_enhance_after < 1):
         raise ConfigurationError(f"auto_enhance_after={auto_enhance_after!r} must be a whole number of 1 or more.")
     excluded = frozenset[str]() if isinstance(capture_args, bool) else _excluded(capture_args)
@@ -52,9 +74,21 @@ def checked_options(
         capture=checked_policy(capture),
         capture_args=bool(excluded) or bool(capture_args),
         excluded=excluded,
+        capture_result=capture_result,
         auto_enhance_after=auto_enhance_after,
+        as_type=as_type,
+        transform=transform_to_string,
         **others,
     )
+
+
+def _one_of(name: str, value: Any, alias: str, given: Any) -> Any:
+    """An option that has two names, of which a program may use either; what is not said is True."""
+    if given is None or value is given:
+        return value
+    if value is True:
+        return given
+    raise ConfigurationError(f"{name}={value!r} and {alias}={given!r} are the same option; give one of them.")
 
 
 def _excluded(given: Any) -> frozenset[str]:
@@ -74,14 +108,14 @@ def function_target(function: Callable[..., Any], options: Options, *, is_static
     code = getattr(plain, "__code__", None) or getattr(vars(type(plain)).get("__call__"), "__code__", None)
     qualname = str(getattr(plain, "__qualname__", type(plain).__qualname__))
     module = getattr(plain, "__module__", None)
-    names = [*(guarded(_parameters, function) or ())]
-    is_method = not is_static and _is_method(qualname, names)
+    parameters = [*(guarded(_parameters, function) or ())]
+    is_method = not is_static and _is_method(qualname, parameters)
     target = Target(
         name=clean_text(str(options.name or getattr(plain, "__name__", qualname))),
         api=f"{module}.{qualname}",
         module=module,
         callsite=Callsite(code.co_filename, code.co_firstlineno, qualname) if code else None,
-        attributes={},
+        attributes={names.OBSERVATION_TYPE: options.as_type} if options.as_type else {},
         is_method=is_method,
         policy=options.capture,
         capture_args=options.capture_args,
@@ -90,8 +124,9 @@ def function_target(function: Callable[..., Any], options: Options, *, is_static
         called_from=options.called_from,
         enh_prompt=options.enh_prompt,
         auto_enhance_after=options.auto_enhance_after,
+        transform=options.transform,
     )
-    return _with_hidden(target, names[1:] if is_method else names, options.excluded)
+    return _with_hidden(target, parameters[1:] if is_method else parameters, options.excluded)
 
 
 def _not_callable(given: Any) -> str:

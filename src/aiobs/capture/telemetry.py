@@ -63,7 +63,7 @@ class Hook(Protocol):
         """Called when the call is over, before its span ends."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Telemetry:
     """Providers, gate, limits, hooks and the session file of the process.
 

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from aiobs.cli.finding import exit_with, session_files
+from aiobs.errors import UnreadableFile
 from aiobs.prompts.analysis import report
 from aiobs.prompts.enhance import append_line
 from aiobs.prompts.exported import marked_calls
@@ -25,12 +27,15 @@ def _root() -> None:
 
 @prompts.command()
 def enhance(
-    files: Annotated[list[Path], typer.Argument(help="Session files, any number of them.")],
+    files: Annotated[list[Path], typer.Argument(help="Session files, and folders of them.", metavar="FILES...")],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Also add the reports to this file.")] = None,
     function: Annotated[str | None, typer.Option(help="Only functions whose qualified name ends so.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the reports as JSON lines.")] = False,
 ) -> None:
-    """Analyse the prompts of marked functions: what varies, what is said twice, what sticks out. Calls no model."""
+    """Analyse the prompts of marked functions: what varies, what is said twice, what sticks out. Calls no model.
+
+    Exit code 2: a file cannot be read, or is no session file.
+    """
     found = [report(name, traces) for name, traces in _calls(files).items() if name.endswith(function or "")]
     for one in found:
         typer.echo(json.dumps(one, ensure_ascii=False) if as_json else "\n".join(_lines(one)))
@@ -42,10 +47,9 @@ def enhance(
 
 def _calls(files: list[Path]) -> dict[str, Any]:
     try:
-        return marked_calls(files)
-    except (OSError, ValueError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
+        return marked_calls(session_files(files)[0])
+    except UnreadableFile as error:
+        exit_with(str(error))
 
 
 def _lines(one: dict[str, Any]) -> Iterator[str]:

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class ExportResult:
-    """What became of an export: whether it arrived, where, how many bytes; ``error`` says what went wrong."""
+    """What became of an export.
+
+    ``destination``: where it went, None where that has no name; ``bytes_written``: None where they are not counted;
+    ``metadata``: what else the exporter says; ``error``: what went wrong, None if it arrived (``success``).
+    """
 
     success: bool
     destination: str | None = None
@@ -31,10 +35,14 @@ class BaseExporter(ABC):
 
     @abstractmethod
     def export(self, data: ObservabilityExport, **kwargs: Any) -> ExportResult:
-        """Take ``data`` there. Raises ExportError where that fails; ``kwargs`` are those of ``flush()``."""
+        """Take ``data`` there; ``kwargs`` are those of ``flush()``.
+
+        Raises ExportError where that fails. ``flush()`` makes a result of that and of any other exception, and keeps
+        the events for the next time.
+        """
 
     def validate(self, data: Any) -> bool:
-        """Raise ExportError for what is no export."""
+        """True for what has sessions and events; raises ExportError for anything else."""
         if not hasattr(data, "sessions") or not hasattr(data, "events"):
             raise ExportError(f"{type(data).__name__} is no export: it has no sessions and events.")
         return True
@@ -47,7 +55,8 @@ class CustomExporter(BaseExporter):
     """Calls ``handler(data, options)``, options being ``default_options`` and those of ``flush()``, which win.
 
     The handler returns an ExportResult, a dictionary of its fields, None (it worked) or anything else, which is kept as
-    ``metadata["result"]``. What it raises becomes an ExportError, whose ``cause`` is that exception.
+    ``metadata["result"]``. What it raises becomes an ExportError, whose ``cause`` is that exception. Raises ValueError
+    for a handler that cannot be called.
     """
 
     def __init__(
@@ -60,7 +69,7 @@ class CustomExporter(BaseExporter):
         self.default_options = dict(default_options or {})
 
     def export(self, data: ObservabilityExport, **kwargs: Any) -> ExportResult:
-        """Call the handler."""
+        """Call the handler; raises ExportError for what it raises."""
         try:
             result = self.handler(data, {**self.default_options, **kwargs})
         except ExportError:
@@ -84,6 +93,7 @@ class CompositeExporter(BaseExporter):
     """Runs exporters in their order; succeeds if all of them do.
 
     One that fails does not keep the others from running, unless ``stop_on_error``: then its ExportError is raised.
+    Raises ValueError for none at all.
     """
 
     name = "composite"
@@ -100,7 +110,11 @@ class CompositeExporter(BaseExporter):
         return self
 
     def export(self, data: ObservabilityExport, **kwargs: Any) -> ExportResult:
-        """Run all; ``metadata["results"]`` has the result of each."""
+        """Run all with the same ``kwargs``.
+
+        ``metadata["results"]`` has the result of each, in order; ``destination`` names all of them, ``bytes_written``
+        is the sum, ``error`` has those of all that failed.
+        """
         results = []
         for exporter in self._exporters:
             result = attempt(exporter, data, kwargs)
@@ -118,7 +132,10 @@ class CompositeExporter(BaseExporter):
 
 
 def attempt(exporter: Any, data: ObservabilityExport, options: Mapping[str, Any]) -> ExportResult:
-    """Run one exporter; what it raises is a result too, and so is what it returns instead of one."""
+    """Run one exporter; what it raises is a result too, and so is what it returns instead of one.
+
+    ``metadata["cause"]`` of such a result is the exception.
+    """
     name = str(getattr(exporter, "name", type(exporter).__name__))
     try:
         result = exporter.export(data, **options)

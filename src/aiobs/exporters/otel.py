@@ -42,7 +42,10 @@ class OTelExporter(BaseExporter):
         self.name = type(span_exporter).__name__
 
     def export(self, data: ObservabilityExport, **kwargs: Any) -> ExportResult:
-        """Send all spans at once."""
+        """Send all spans at once; ``metadata["spans"]`` is their number. An export without events sends nothing.
+
+        Raises ExportError where the SpanExporter does not answer SUCCESS, and what it raises itself.
+        """
         self.validate(data)
         spans = spans_of(data)
         if spans and self.span_exporter.export(spans) is not SpanExportResult.SUCCESS:
@@ -51,7 +54,10 @@ class OTelExporter(BaseExporter):
 
 
 def spans_of(data: ObservabilityExport) -> list[ReadableSpan]:
-    """Every event as a span."""
+    """Every event as a span that has ended: calls first, then functions, each with its own ids and times.
+
+    Ids that an event has not are 0.
+    """
     sessions = {session.id: session for session in data.sessions}
     scope = InstrumentationScope(names.SCOPE, __version__, names.SCHEMA_URL)
     resource = Resource.create()

@@ -11,6 +11,7 @@ from opentelemetry.sdk.metrics.export import MetricReader
 from aiobs.errors import AiobsError
 from aiobs.exporters.delivery import Delivery, deliver
 from aiobs.exporters.fan_out import LogFanOut, SpanFanOut
+from aiobs.exporters.queue import LogQueue, SpanQueue
 from aiobs.exporters.registry import Exporter
 from aiobs.exporters.rewriting import Step
 
@@ -43,6 +44,12 @@ class Outputs:
         self.spans.exchange(tuple(one for each in made for one in each.span_processors), CLOSING_TIMEOUT)
         self.logs.exchange(tuple(one for each in made for one in each.log_processors), CLOSING_TIMEOUT)
         return tuple(reader for each in made for reader in each.metric_readers)
+
+    def give_up(self) -> None:
+        """Count what is still queued as lost, at the exit of the process."""
+        for processor in (*self.spans.processors, *self.logs.processors):
+            if isinstance(processor, (SpanQueue, LogQueue)):
+                processor.give_up()
 
     def attach(self, provider: Any) -> None:
         """Give the provider the processor, once."""

@@ -54,6 +54,10 @@ class SpanQueue(SpanProcessor):
     def shutdown(self) -> None:
         """Export what is queued and close the exporter; what it had no time for is counted."""
         self._batch.shutdown()  # type: ignore[no-untyped-call]  # the SDK's own signature
+        self.give_up()
+
+    def give_up(self) -> None:
+        """Count what is queued as lost: nobody waits for it any longer."""
         self._room.close()
 
 
@@ -80,6 +84,10 @@ class LogQueue(LogRecordProcessor):
     def shutdown(self) -> None:
         """Export what is queued and close the exporter; what it had no time for is counted."""
         self._batch.shutdown()  # type: ignore[no-untyped-call]  # the SDK's own signature
+        self.give_up()
+
+    def give_up(self) -> None:
+        """Count what is queued as lost: nobody waits for it any longer."""
         self._room.close()
 
 
@@ -140,7 +148,7 @@ class _Room:
     def close(self) -> None:
         """Count what is left."""
         if (waiting := self._entered - self._left) > 0:
-            advice = "it was closed before they were sent. flush() waits for them; a spool keeps them."
+            advice = "there was no time left to send them. flush() waits for them, AIOBS_EXIT_TIMEOUT at the exit."
             lose(self.exporter, self.signal, "closed", waiting, advice)
             self._left = self._entered
 

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 class StorageExporter(BaseExporter):
     """Writes each export as one object: ``StorageExporter("s3://bucket/traces/{date}/{session_id}.json")``.
 
-    ``{session_id}`` (of the first session), ``{date}`` and ``{timestamp}`` (whole seconds) are filled in;
-    ``storage_options`` go to fsspec. ``flush(exporter=..., url=...)`` writes one export elsewhere. Raises MissingExtra
-    where fsspec is not installed; what it needs for a kind of storage (s3fs, gcsfs, adlfs) it says itself.
+    ``{session_id}`` (of the first session, ``unknown`` without one), ``{date}`` (of today, ``2026-11-29``) and
+    ``{timestamp}`` (whole seconds since the epoch) are filled in; ``storage_options`` go to fsspec.
+    ``flush(exporter=..., url=...)`` writes one export elsewhere. Raises MissingExtra where fsspec is not installed;
+    what it needs for a kind of storage (s3fs, gcsfs, adlfs) it says itself.
     """
 
     name = "storage"
@@ -34,7 +35,11 @@ class StorageExporter(BaseExporter):
             raise MissingExtra(text) from error
 
     def export(self, data: ObservabilityExport, *, url: str | None = None, **kwargs: Any) -> ExportResult:
-        """Write the object, whole."""
+        """Write the object, whole, as indented JSON; one that is there already is replaced.
+
+        ``metadata`` counts sessions, events and function events. Raises ExportError for what the storage says, without
+        the credentials in it.
+        """
         self.validate(data)
         place = _filled_in(url or self.url, data)
         text = _text(data)

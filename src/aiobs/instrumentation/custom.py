@@ -21,7 +21,10 @@ class Collector:
     """What a provider of the program's gets, to tell of the calls that it sees."""
 
     def record(self, provider: str, api: str, **told: Any) -> SpanContext | None:
-        """Record one call; takes what ``aiobs.record_llm_call`` takes."""
+        """Record one call: takes, returns and raises what ``aiobs.record_llm_call`` does.
+
+        Its span is a child of the span that is current, and belongs to the session that is.
+        """
         return record_llm_call(provider, api, **told)
 
     def _record_event(self, event: Any) -> SpanContext | None:
@@ -39,19 +42,25 @@ class Collector:
 
 
 class BaseProvider(ABC):
-    """A provider of the program's own; hand an instance to ``observer.register_provider`` before ``observe()``."""
+    """A provider of the program's own; hand an instance to ``observer.register_provider`` before ``observe()``.
+
+    ``name``: what log lines call it; the class's ``name``, else that of the class.
+    """
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name or getattr(type(self), "name", type(self).__name__)
 
     @classmethod
     def is_available(cls) -> bool:
-        """Its SDK is here; if not, it is passed over."""
+        """Its SDK is here (True unless overridden); if not, it is asked again at the next ``observe()``."""
         return True
 
     @abstractmethod
     def install(self, collector: Collector) -> Unpatch | None:
-        """Begin to listen, and tell ``collector`` of every call; gives the function that ends it, if there is one."""
+        """Begin to listen, and tell ``collector`` of every call; gives the function that ends it, if there is one.
+
+        What it raises is logged, and the program goes on without it; it is tried again at the next ``observe()``.
+        """
 
 
 _registered: list[BaseProvider] = []
@@ -60,7 +69,10 @@ _collector = Collector()
 
 
 def register_provider(provider: BaseProvider) -> None:
-    """Install it from the next ``observe()`` on; a second time it is nothing. Raises TypeError for what is none."""
+    """Install it from the next ``observe()`` on; the same one a second time is nothing.
+
+    Raises TypeError for what has no ``install(collector)``.
+    """
     if not callable(getattr(provider, "install", None)):
         raise TypeError(f"a provider has install(collector) and is_available(), got {type(provider).__name__}")
     if all(other is not provider for other in _registered):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from aiobs.call import UNITS, Call, Response, Usage
+from aiobs.call import UNITS, Call, Choice, Part, Response, ToolCall, Usage
 from aiobs.instrumentation.fields import fields_of
 
 
@@ -31,6 +31,41 @@ def usage_record(usage: Usage | None) -> dict[str, Any] | None:
     }
     native = usage.native if isinstance(usage.native, dict) else {}
     return {**native, **ours, **(units_record(usage) or {})}
+
+
+def answer_record(response: Response, said: str | None, **fields: Any) -> dict[str, Any]:
+    """``id, model, text, usage, finish_reason``, which the answers of models have, and the fields of this kind."""
+    return {
+        "id": response.id,
+        "model": response.model,
+        "text": said,
+        "usage": usage_record(response.usage),
+        "finish_reason": response.finish_reasons[0] if response.finish_reasons else None,
+        **fields,
+    }
+
+
+def called_record(called: ToolCall) -> dict[str, Any]:
+    """A call of a tool, in the shape of chat completions."""
+    function = {"name": called.name, "arguments": "".join(called.arguments)}
+    return {"id": called.id, "type": called.type, "function": function}
+
+
+def media_of(choice: Choice) -> list[Part]:
+    """What an answer has beside words: of each its type, size and hash."""
+    return [part for part in choice.parts if isinstance(part, dict) and part.get("type") == "blob"]
+
+
+def with_extras(record: dict[str, Any], call: Call, **extra: Any) -> dict[str, Any]:
+    """The record with those extras that say something, and with how soon a stream began and whether it was read."""
+    if call.first_chunk_ns is not None:
+        extra["ttft_ms"] = round(call.first_chunk_ns / 1e6, 3)
+    return {**record, **{key: value for key, value in (*extra.items(), ("incomplete", call.incomplete)) if value}}
+
+
+def plain(response: Response) -> str | None:
+    """A body that was no JSON."""
+    return response.native if response.wants_content and isinstance(response.native, str) else None
 
 
 def native_usage(response: Response) -> Any:

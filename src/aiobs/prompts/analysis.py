@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from difflib import SequenceMatcher
 from typing import Any
 
-from aiobs.capture.marked import ModelCall, PromptTrace
+from aiobs.capture.prompt_trace import ModelCall, PromptTrace
 
 MOST_COMPARED = 20
 """Texts that a template is worked out from."""

@@ -22,7 +22,7 @@ from opentelemetry import trace
 from opentelemetry._logs import SeverityNumber
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
-from aiobs.capture.marked import ModelCall, PromptTrace
+from aiobs.capture.prompt_trace import ModelCall, PromptTrace
 from aiobs.capture.telemetry import Telemetry
 from aiobs.errors import public_name
 from aiobs.guard import guarded

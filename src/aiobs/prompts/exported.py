@@ -5,12 +5,15 @@ A span that is in several files (a run that was flushed twice, files that were m
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from aiobs.capture.marked import ModelCall, PromptTrace
+from aiobs.capture.prompt_trace import ModelCall, PromptTrace
+from aiobs.errors import UnreadableFile
+from aiobs.reading import entries
+
+_LISTS = ("events", "function_events")
 
 _COUNTS = {
     "input_tokens": ("prompt_tokens", "input_tokens", "prompt_token_count"),
@@ -28,35 +31,42 @@ Event = dict[str, Any]
 def marked_calls(files: Iterable[Path]) -> dict[str, list[PromptTrace]]:
     """The marked calls of each function, by its qualified name, oldest first.
 
-    Raises ValueError, which names the file, for one that is no session file; OSError for one that cannot be read.
+    Plain or gzip, of any size: the files are read twice, and of their events only the marked ones and the model calls
+    in them are in memory. Raises UnreadableFile (a ValueError), which names the file and says what is wrong with it.
     """
-    functions: dict[str, Event] = {}
-    calls: dict[str, Event] = {}
-    for file in files:
-        export = _load(file)
-        functions |= {event["span_id"]: event for event in export["function_events"]}
-        calls |= {event["span_id"]: event for event in export["events"]}
-    above = {span: event.get("parent_span_id") for span, event in (*functions.items(), *calls.items())}
-    marked = sorted((event for event in functions.values() if event.get("enh_prompt_id")), key=_started)
-    traces = {event["span_id"]: _trace(event) for event in marked}
-    for event in sorted(calls.values(), key=_started):
-        if (owner := _owner(event["span_id"], above, traces)) is not None:
-            owner.calls.append(_model_call(event))
+    files = [*files]
+    above: dict[str, Any] = {}
+    marked: dict[str, Event] = {}
+    for _, event in _events(files):
+        above[event["span_id"]] = event.get("parent_span_id")
+        if event.get("enh_prompt_id"):
+            marked[event["span_id"]] = event
+    traces = {event["span_id"]: _trace(event) for event in sorted(marked.values(), key=_started)}
+    for event in sorted(_calls_in(files, above, traces), key=_started):
+        _owner(event["span_id"], above, traces).calls.append(_model_call(event))
     found: dict[str, list[PromptTrace]] = {}
-    for event in marked:
-        found.setdefault(str(event.get("api")), []).append(traces[event["span_id"]])
+    for span_id, trace in traces.items():
+        found.setdefault(str(marked[span_id].get("api")), []).append(trace)
     return found
 
 
-def _load(file: Path) -> dict[str, list[Event]]:
-    try:
-        export = json.loads(file.read_bytes())
-        lists = {name: export[name] for name in ("function_events", "events")}
-        if all(isinstance(event["span_id"], str) for events in lists.values() for event in events):
-            return lists
-    except (ValueError, KeyError, TypeError, RecursionError):
-        pass
-    raise ValueError(f"{file} is no session file")
+def _events(files: Iterable[Path]) -> Iterator[tuple[str, Event]]:
+    """Name of the list and event, of all files."""
+    for file in files:
+        for name, event in entries(file):
+            if name not in _LISTS:
+                continue
+            if not isinstance(event, dict) or not isinstance(event.get("span_id"), str):
+                raise UnreadableFile(f"{file} has an event without span_id. Call `aiobs validate {file}` to see where.")
+            yield name, event
+
+
+def _calls_in(files: Iterable[Path], above: dict[str, Any], traces: dict[str, PromptTrace]) -> Iterable[Event]:
+    """The model calls that were made in one of these, each once."""
+    events = (event for name, event in _events(files) if name == "events")
+    return {
+        event["span_id"]: event for event in events if _owner(event["span_id"], above, traces) is not _NOBODY
+    }.values()
 
 
 def _started(event: Event) -> float:
@@ -64,16 +74,19 @@ def _started(event: Event) -> float:
     return value if isinstance(value, (int, float)) else 0.0
 
 
-def _owner(span: str, above: dict[str, Any], traces: dict[str, PromptTrace]) -> PromptTrace | None:
-    """The innermost marked call around a span."""
+def _owner(span: str, above: dict[str, Any], traces: dict[str, PromptTrace]) -> PromptTrace:
+    """The innermost marked call around a span, or _NOBODY."""
     seen = set()
-    parent = above[span]
+    parent = above.get(span)
     while parent is not None and parent not in seen:
         if parent in traces:
             return traces[parent]
         seen.add(parent)
         parent = above.get(parent)
-    return None
+    return _NOBODY
+
+
+_NOBODY = PromptTrace("")
 
 
 def _trace(event: Event) -> PromptTrace:

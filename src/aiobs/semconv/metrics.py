@@ -11,7 +11,7 @@ from typing import Any
 from opentelemetry.context import Context
 from opentelemetry.metrics import Meter
 
-from aiobs.call import MODALITIES, Call, Usage
+from aiobs.call import MODALITIES, Call, Server, Usage
 from aiobs.semconv import names
 from aiobs.semconv.encode import Attributes, start_attributes
 from aiobs.semconv.serialise import clean_text
@@ -59,6 +59,9 @@ class Instruments:
             )
         }
 
+        self._unrecorded = meter.create_counter(
+            names.BATCH_UNRECORDED, "{result}", "Results of batches that were read and have no span."
+        )
         self._superseded = SupersededInstruments(meter, self._operation, SECONDS, TOKENS) if duplicates else None
 
     def record(self, call: Call, context: Context | None) -> None:
@@ -104,6 +107,10 @@ class Instruments:
         if error_type is not None:
             attributes[names.ERROR_TYPE] = error_type
         self._tool.record(duration_ns / 1e9, attributes, context)
+
+    def record_unrecorded(self, results: int, server: Server, context: Context | None) -> None:
+        """Results of a batch that have no span."""
+        self._unrecorded.add(results, {names.PROVIDER: server.provider}, context)
 
     def _record_chunks(self, call: Call, attributes: Attributes, context: Context | None) -> None:
         if call.first_chunk_ns is None:

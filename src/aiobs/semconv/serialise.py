@@ -34,7 +34,7 @@ _INT64 = 2**63
 _ATOMS = frozenset({type(None), bool})
 _MANY = 64
 _WRITTEN_AS_TEXT = (datetime.date, datetime.time, datetime.timedelta, Decimal, PurePath, UUID)
-_DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)?[^,]{0,200};base64,")
+_DATA_URL = r"data:([\w.+-]+/[\w.+-]+)?[^,]{0,200};base64,"
 
 
 Describe = Callable[[bytes, str | None], dict[str, Any]]
@@ -243,7 +243,7 @@ def _fields(value: Any) -> dict[str, Any] | None:
 
 def without_data(text: str, describe: Describe = _digest) -> str:
     """What a base64 data URL holds (type, size, hash) instead of the data; any other text as it is."""
-    match = _DATA_URL.match(text)
+    match = re.match(_DATA_URL, text)
     if match is None:
         return text
     payload = text[match.end() :]

@@ -57,7 +57,8 @@ class Script:
 class SocketServer:
     """A provider's connections on this machine.
 
-    ``received`` are the events that programs sent, ``paths`` the addresses that they dialled. Clients are methods, as
+    ``received`` are the events that programs sent, ``messages`` the same as they came; ``paths`` are the addresses that
+    they dialled, ``headers`` what they said then. Clients are methods, as
     those of ``Simulator``: ``server.openai()``.
     """
 
@@ -68,6 +69,8 @@ class SocketServer:
             raise MissingExtra("A server of WebSocket connections needs websockets: pip install websockets") from error
         self.script = script
         self.received: list[Event] = []
+        self.messages: list[str | bytes] = []
+        self.headers: list[list[tuple[str, str]]] = []
         self.paths: list[str] = []
         self._open: list[ServerConnection] = []
         self._server = serve(
@@ -84,12 +87,14 @@ class SocketServer:
     def _dialled(self, connection: ServerConnection, request: Request) -> None:
         """Before the answer: who is connected knows that it is written down."""
         self.paths.append(request.path)
+        self.headers.append(list(request.headers.raw_items()))
 
     def _serve(self, connection: ServerConnection) -> None:
         self._open.append(connection)
         with suppress(Exception):  # whoever dialled is gone
             self._play(connection, self.script.greeting)
             for number, message in enumerate(connection, 1):
+                self.messages.append(message)
                 event = json.loads(message)
                 self.received.append(event)
                 self._play(connection, self.script.answer(event, number))

@@ -10,6 +10,7 @@ import pytest
 from opentelemetry.trace import StatusCode
 
 from aiobs import Instrumentor, observer
+from aiobs.capture import results
 from aiobs.testing import InMemoryTelemetry, Simulator
 from tests.instrumentation.google_genai.shown import attributes_of, content_of, file_events
 from tests.versions import has, needs
@@ -120,9 +121,26 @@ def test_answers_in_a_file(simulator: Simulator, instrumented: InMemoryTelemetry
     assert (shown["gen_ai.request.model"], shown["aiobs.batch.custom_id"]) == (MODEL, "b")
 
 
+@pytest.mark.parametrize("source", ["inlined", "file"])
+def test_more_answers_than_are_told_of(
+    simulator: Simulator, instrumented: InMemoryTelemetry, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    """How many have no span is on the last that has one, and on the counter, wherever the answers came from."""
+    monkeypatch.setattr(results, "MOST", 1)
+    client = simulator.gemini()
+    batch = finished(client, "files/asked" if source == "file" else asked("one", "two", "three"))
+    if source == "file":
+        client.files.download(file=batch.dest.file_name)
+    expected = 1 if source == "file" else 2
+    (span,) = of_batch(instrumented)
+    assert span.attributes["aiobs.batch.results.unrecorded"] == expected
+    (point,) = instrumented.metrics()["aiobs.batch.results.unrecorded"]
+    assert (point.value, dict(point.attributes)) == (expected, {"gen_ai.provider.name": "gcp.gemini"})
+
+
 @pytest.mark.filterwarnings("ignore:.*experimental")
 def test_vectors(simulator: Simulator, instrumented: InMemoryTelemetry) -> None:
-    """A batch of embeddings has spans of ``embeddings`` with their tokens."""
+    """A batch of embeddings has spans of ``embeddings`` with their tokens, linked to the call that submitted it."""
     client = simulator.gemini()
     source = {"inlined_requests": {"contents": [{"parts": [{"text": "hi"}]}]}}
     batch = client.batches.create_embeddings(model="text-embedding-004", src=source)
@@ -130,9 +148,10 @@ def test_vectors(simulator: Simulator, instrumented: InMemoryTelemetry) -> None:
         client.batches.get(name=batch.name)
     (span,) = of_batch(instrumented)
     assert (span.name, span.attributes["gen_ai.usage.input_tokens"]) == ("embeddings text-embedding-004", 3)
-    assert instrumented.span("create_batch text-embedding-004").attributes["aiobs.api.name"] == (
-        "batches.create_embeddings"
-    )
+    submitted = instrumented.span("create_batch text-embedding-004")
+    assert submitted.attributes["aiobs.api.name"] == "batches.create_embeddings"
+    assert submitted.attributes["gen_ai.response.id"] == batch.name
+    assert [link.context for link in span.links] == [submitted.context]
 
 
 def test_refused_requests_of_a_job(simulator: Simulator, instrumented: InMemoryTelemetry) -> None:

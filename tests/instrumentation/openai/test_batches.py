@@ -321,12 +321,31 @@ def test_the_first_thousand(
     simulator: Simulator, instrumented: InMemoryTelemetry, monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
-    """Of more results than ``MOST`` the first have spans, and one log line says how many have none."""
+    """Of more results than ``MOST`` the first have spans; log, counter and the last span say how many have none."""
     monkeypatch.setattr(results, "MOST", 3)
-    handed_out(simulator, simulator.openai(), line() * 10)
-    assert len(of_batch(instrumented)) == 3
+    handed_out(simulator, simulator.openai(), line() + b"{cut\n" + line() * 8)
+    assert [unrecorded(span) for span in of_batch(instrumented)] == [None, 8]
     told = [record.getMessage() for record in caplog.records if record.name == "aiobs"]
-    assert told == ["aiobs: batch batch_1 has 7 results beyond the first 3; they have no span"]
+    assert told == [
+        "aiobs: 1 results of batch batch_1 could not be read; they have no span",
+        "aiobs: batch batch_1 has 7 results beyond the first 3; they have no span",
+    ]
+    (point,) = instrumented.metrics()["aiobs.batch.results.unrecorded"]
+    assert (point.value, dict(point.attributes)) == (8, {"gen_ai.provider.name": "openai"})
+
+
+@pytest.mark.parametrize("broken", [False, True], ids=["whole", "broken"])
+def test_files_within_the_bound(simulator: Simulator, instrumented: InMemoryTelemetry, broken: bool) -> None:
+    """Nothing is told where every result has a span; a file without one readable line is on the counter alone."""
+    handed_out(simulator, simulator.openai(), b"{cut\n" if broken else line("a") + line("b"))
+    assert [unrecorded(span) for span in of_batch(instrumented)] == ([] if broken else [None, None])
+    points = instrumented.metrics().get("aiobs.batch.results.unrecorded", ())
+    assert [point.value for point in points] == ([1] if broken else [])
+
+
+def unrecorded(span: Any) -> Any:
+    """How many results the span says have none."""
+    return span.attributes.get("aiobs.batch.results.unrecorded")
 
 
 def _streamed(client: Any, file: str) -> bytes:

@@ -10,7 +10,7 @@ import pytest
 from opentelemetry.trace import StatusCode
 
 from aiobs import Instrumentor, observer
-from aiobs.capture import sockets
+from aiobs.capture import connections
 from aiobs.testing import InMemoryTelemetry
 from aiobs.testing import openai_realtime as wire
 from aiobs.testing.socket_server import Close, Drop, Script, SocketServer
@@ -125,7 +125,7 @@ async def test_the_second_sideband_repeats_the_first(is_async: bool, instrumente
                     break
     seconds = [span.get("aiobs.usage.seconds") for span in spans_of(instrumented, "realtime_session")]
     assert seconds == [4.5, 4.5, None, 4.5]
-    assert not [tap for tap in sockets._counting.values() if tap.recording.is_open]
+    assert not [tap for tap in connections._counting.values() if tap.recording.is_open]
 
 
 TRANSLATED = {

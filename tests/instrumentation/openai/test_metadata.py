@@ -231,6 +231,15 @@ def test_a_program_that_passes_more_than_fits(simulator: Simulator, signals: InM
     assert simulator.requests[0].json["metadata"] == own
 
 
+def test_what_the_program_passes_takes_one_slot(simulator: Simulator, signals: InMemoryTelemetry, run: Any) -> None:
+    """S0-12, S0-14: a key of ours that the program passes itself is neither counted twice nor left out."""
+    Instrumentor(**signals.providers, openai_metadata=True).instrument()
+    own = {**RUN, **{f"own{n}": "x" for n in range(16 - len(RUN))}}
+    chat(simulator, store=True, metadata=own)
+    assert simulator.requests[0].json["metadata"] == own
+    assert "aiobs.openai_metadata.dropped" not in signals.span().attributes
+
+
 @pytest.mark.nonconforming("metadata of any name")
 def test_strict(simulator: Simulator, signals: InMemoryTelemetry) -> None:
     """S0-12: what does not fit raises a ValueError in the call, and nothing goes out."""

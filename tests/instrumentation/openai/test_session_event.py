@@ -56,6 +56,35 @@ def test_a_whole_call_literally(simulator: Simulator) -> None:
     }
 
 
+def test_several_choices(simulator: Simulator) -> None:
+    """S1-35: the text, refusal and tool calls are the first choice's; all texts and finish reasons are there too."""
+    observer.observe()
+    asked = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    messages = [
+        {"role": "assistant", "content": "One.", "refusal": "Not all.", "tool_calls": [asked]},
+        {"role": "assistant", "content": "Two."},
+    ]
+    choices = [
+        {"index": index, "message": message, "finish_reason": reason}
+        for index, (message, reason) in enumerate(zip(messages, ("tool_calls", "length"), strict=True))
+    ]
+    body = {"id": "x", "object": "chat.completion", "created": 1, "model": "m", "choices": choices}
+    simulator.raw(json.dumps(body).encode(), headers={"content-type": "application/json"})
+    simulator.openai().chat.completions.create(model="m", messages=ASK, n=2)
+    (event,) = events()
+    assert event["response"] == {
+        "id": "x",
+        "model": "m",
+        "text": "One.",
+        "usage": None,
+        "finish_reason": "tool_calls",
+        "finish_reasons": ["tool_calls", "length"],
+        "tool_calls": [asked],
+        "refusal": "Not all.",
+        "choices": ["One.", "Two."],
+    }
+
+
 def test_every_message_is_kept_whole(simulator: Simulator) -> None:
     """S1-34: not the first three, and tool calls without content do not fail anything."""
     messages = [

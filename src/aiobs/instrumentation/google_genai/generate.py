@@ -13,7 +13,7 @@ from aiobs.call import MODALITIES, Call, Choice, Request, Response, Said, ToolCa
 from aiobs.instrumentation.fields import count, counts, items, text, texts
 from aiobs.instrumentation.google_genai.contents import part_of
 from aiobs.instrumentation.google_genai.fields import bare_model, field, fields_of, given, plain, word
-from aiobs.instrumentation.records import usage_record
+from aiobs.instrumentation.records import usage_record, with_extras
 from aiobs.semconv.serialise import to_json
 
 if TYPE_CHECKING:
@@ -344,20 +344,15 @@ def session_response(call: Call) -> dict[str, Any] | None:
         return None
     choices = [response.choices[index] for index in sorted(response.choices)]
     whole = plain(field(response.native, "candidates")) if choices else None
-    record: dict[str, Any] = {
+    record = {
         "model": response.model,
         "text": choices[0].said("text") if choices else None,
         "candidates": whole if isinstance(whole, list) else [_candidate(choice) for choice in choices],
         "usage": usage_record(response.usage),
         "finish_reason": response.finish_reasons[0] if response.finish_reasons else None,
     }
-    extra = {
-        "id": response.id,
-        "prompt_feedback": plain(field(response.native, "prompt_feedback")) if response.wants_content else None,
-        "ttft_ms": round(call.first_chunk_ns / 1e6, 3) if call.first_chunk_ns is not None else None,
-        "incomplete": call.incomplete or None,
-    }
-    return {**record, **{key: value for key, value in extra.items() if value}}
+    feedback = plain(field(response.native, "prompt_feedback")) if response.wants_content else None
+    return with_extras(record, call, id=response.id, prompt_feedback=feedback)
 
 
 def _candidate(choice: Choice) -> dict[str, Any]:

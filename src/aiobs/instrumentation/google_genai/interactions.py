@@ -46,7 +46,7 @@ from aiobs.instrumentation.google_genai.steps import (
     value_of,
     words,
 )
-from aiobs.instrumentation.records import usage_record
+from aiobs.instrumentation.records import answer_record, called_record, usage_record, with_extras
 
 if TYPE_CHECKING:
     from google.genai.interactions import Interaction, InteractionSSEEvent
@@ -438,27 +438,20 @@ def session_response(call: Call) -> dict[str, Any] | None:
         return None
     choice = response.choices.get(0, Choice())
     whole = None if isinstance(response.native, Told) else fields_of(response.native)
-    record: dict[str, Any] = {
-        "id": response.id,
-        "model": response.model,
-        "text": choice.said("text"),
-        "usage": usage_record(response.usage or call.job_usage),
-        "finish_reason": response.finish_reasons[0] if response.finish_reasons else None,
-        "finish_reasons": response.finish_reasons,
-        "status": words(whole.get("status")) if whole is not None else response.status,
-    }
-    calls = [part for part in choice.parts if isinstance(part, ToolCall)]
-    extra = {
-        "tool_calls": [
-            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": "".join(call.arguments)}}
-            for call in calls
-        ],
-        "reasoning": choice.said("reasoning"),
-        "steps": _kept(whole) if whole is not None and response.wants_content else None,
-        "ttft_ms": round(call.first_chunk_ns / 1e6, 3) if call.first_chunk_ns is not None else None,
-        "incomplete": call.incomplete or None,
-    }
-    return {**record, **{key: value for key, value in extra.items() if value}}
+    record = answer_record(
+        response,
+        choice.said("text"),
+        usage=usage_record(response.usage or call.job_usage),
+        finish_reasons=response.finish_reasons,
+        status=words(whole.get("status")) if whole is not None else response.status,
+    )
+    return with_extras(
+        record,
+        call,
+        tool_calls=[called_record(part) for part in choice.parts if isinstance(part, ToolCall)],
+        reasoning=choice.said("reasoning"),
+        steps=_kept(whole) if whole is not None and response.wants_content else None,
+    )
 
 
 def _kept(whole: Any) -> list[Any]:
@@ -485,37 +478,26 @@ def _methods(name: str, *requires: str) -> tuple[Method, ...]:
     )
 
 
-_AGENT = Operation(
-    name="invoke_agent",
-    api="interactions.create",
-    methods=(),
-    read_request=read_request,
-    read_response=read_response,
-    read_prompt=read_prompt,
-    read_choices=read_choices,
-    fold_chunk=fold_chunk,
-    settle=settle,
-    session_request=session_request,
-    session_response=session_response,
-    named_after=agent_of,
-    has_jobs=True,
-)
+_CREATES: dict[str, Any] = {
+    "api": "interactions.create",
+    "read_request": read_request,
+    "read_response": read_response,
+    "read_prompt": read_prompt,
+    "read_choices": read_choices,
+    "fold_chunk": fold_chunk,
+    "settle": settle,
+    "session_request": session_request,
+    "session_response": session_response,
+    "has_jobs": True,
+}
+_AGENT = Operation(name="invoke_agent", methods=(), named_after=agent_of, **_CREATES)
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
         name="generate_content",
-        api="interactions.create",
         methods=_methods("create"),
-        read_request=read_request,
-        read_response=read_response,
-        read_prompt=read_prompt,
-        read_choices=read_choices,
-        fold_chunk=fold_chunk,
-        settle=settle,
-        session_request=session_request,
-        session_response=session_response,
-        has_jobs=True,
         instead=lambda kwargs: _AGENT if agent_of(kwargs) is not None else None,
+        **_CREATES,
     ),
     Operation(
         name="fetch_response",

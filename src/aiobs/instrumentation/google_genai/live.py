@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from aiobs.call import Call, Choice, Message, Prompt, Request, Response, Said, ToolCall
-from aiobs.capture.inputs import Sound
+from aiobs.call import Call, Choice, Message, Prompt, Request, Response, ToolCall
 from aiobs.capture.provider import NOTHING, Ending, Method, Operation, Sign, Socket, Step
+from aiobs.capture.sounds import sounding, take_sounds
 from aiobs.instrumentation.fields import items, text
 from aiobs.instrumentation.google_genai import generate
 from aiobs.instrumentation.google_genai.contents import messages_of, part_of, tools_of
 from aiobs.instrumentation.google_genai.fields import bare_model, field, given, plain, word
-from aiobs.instrumentation.records import usage_record
+from aiobs.instrumentation.records import answer_record, media_of, with_extras
 from aiobs.semconv.serialise import to_json
 
 _LIVE = "google.genai.live"
@@ -208,7 +208,7 @@ def _say(choice: Choice, content: Any) -> None:
         if isinstance(said, str):
             choice.say("reasoning" if field(part, "thought") else "text", said)
         elif isinstance(data := field(blob, "data"), (bytes, str)) and _is_sound(blob):
-            _sound(choice, blob, data)
+            sounding(choice, text(field(blob, "mime_type"))).add(data)
         else:
             choice.parts.append(part_of(part))
     if isinstance(spoken := field(field(content, "output_transcription"), "text"), str):
@@ -217,21 +217,6 @@ def _say(choice: Choice, content: Any) -> None:
 
 def _is_sound(blob: Any) -> bool:
     return str(field(blob, "mime_type")).startswith("audio/")
-
-
-class Sounding(Said):
-    """Sound that is still coming, among the parts of a choice."""
-
-    def __init__(self, mime_type: str | None) -> None:
-        super().__init__("sound", [])
-        self.sound = Sound(mime_type)
-
-
-def _sound(choice: Choice, blob: Any, data: bytes | str) -> None:
-    sound = next((part for part in choice.parts if isinstance(part, Sounding)), None)
-    if sound is None:
-        choice.parts.insert(0, sound := Sounding(text(field(blob, "mime_type"))))
-    sound.sound.add(data)
 
 
 def _call(choice: Choice, call: Any) -> None:
@@ -246,8 +231,7 @@ def settle(response: Response) -> None:
         response.usage = generate.read_usage(response.native)
     choice = response.choices.get(0)
     if choice is not None:
-        sounds = [part.sound.part() for part in choice.parts if isinstance(part, Sounding)]
-        choice.parts = [*(part for part in choice.parts if not isinstance(part, Sounding)), *sounds]
+        choice.parts.extend(take_sounds(choice))
 
 
 def fold_session(response: Response, connection: Any) -> None:
@@ -278,24 +262,19 @@ def session_response(call: Call) -> dict[str, Any] | None:
     if response is None:
         return None
     choice = response.choices.get(0, Choice())
-    record: dict[str, Any] = {
-        "model": bare_model(response.model or call.request.model),
-        "text": choice.said("text"),
-        "usage": usage_record(response.usage),
-        "finish_reason": response.finish_reasons[0] if response.finish_reasons else None,
-    }
-    extra = {
-        "conversation": response.conversation,
-        "tool_calls": [
+    record = answer_record(response, choice.said("text"), model=bare_model(response.model or call.request.model))
+    del record["id"]  # a turn has none
+    return with_extras(
+        record,
+        call,
+        conversation=response.conversation,
+        tool_calls=[
             {"id": part.id, "name": part.name, "args": "".join(part.arguments)}
             for part in choice.parts
             if isinstance(part, ToolCall)
         ],
-        "media": [part for part in choice.parts if isinstance(part, dict) and part.get("type") == "blob"],
-        "ttft_ms": round(call.first_chunk_ns / 1e6, 3) if call.first_chunk_ns is not None else None,
-        "incomplete": call.incomplete or None,
-    }
-    return {**record, **{key: value for key, value in extra.items() if value}}
+        media=media_of(choice),
+    )
 
 
 _SESSION = Operation(

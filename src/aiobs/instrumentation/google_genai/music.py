@@ -10,9 +10,10 @@ from typing import Any
 
 from aiobs.call import Call, Choice, Part, Prompt, Request, Response, Usage
 from aiobs.capture.provider import NOTHING, Method, Operation, Sign, Socket, Step
+from aiobs.capture.sounds import sounding, take_sounds
 from aiobs.instrumentation.fields import items, text
 from aiobs.instrumentation.google_genai.fields import bare_model, field, given, plain
-from aiobs.instrumentation.google_genai.live import Sounding, read_ending
+from aiobs.instrumentation.google_genai.live import read_ending
 from aiobs.instrumentation.records import usage_record
 
 _MUSIC = "google.genai.live_music"
@@ -77,14 +78,7 @@ def fold_session(response: Response, message: Any) -> None:
             before = response.usage.seconds if response.usage is not None else None
             response.usage = Usage(seconds=(before or 0.0) + seconds)
         if response.wants_content:
-            _sounding(response.choices.setdefault(0, Choice()), mime_type).sound.add(data)
-
-
-def _sounding(choice: Choice, mime_type: str | None) -> Sounding:
-    sound = next((part for part in choice.parts if isinstance(part, Sounding)), None)
-    if sound is None:
-        choice.parts.append(sound := Sounding(mime_type))
-    return sound
+            sounding(response.choices.setdefault(0, Choice()), mime_type).add(data)
 
 
 def _seconds(size: int, mime_type: str | None) -> float | None:
@@ -104,7 +98,7 @@ _USUAL = (("rate", 48_000), ("channels", 2))
 def settle(response: Response) -> None:
     """What the sound came to."""
     for choice in response.choices.values():
-        choice.parts = [part.sound.part() if isinstance(part, Sounding) else part for part in choice.parts]
+        choice.parts.extend(take_sounds(choice))
 
 
 # Session file

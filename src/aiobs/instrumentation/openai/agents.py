@@ -20,7 +20,7 @@ from aiobs.instrumentation.fields import items as listed
 from aiobs.instrumentation.openai import items
 from aiobs.instrumentation.openai.requests import as_sent, config_of
 from aiobs.instrumentation.openai.responses import usage_of
-from aiobs.instrumentation.records import usage_record
+from aiobs.instrumentation.records import answer_record, called_record, usage_record, with_extras
 from aiobs.semconv.serialise import to_json, to_jsonable
 
 if TYPE_CHECKING:
@@ -295,30 +295,20 @@ def session_response(call: Call) -> dict[str, Any] | None:
         return None
     choice = response.choices.get(0, Choice())
     whole = {} if isinstance(response.native, set) else fields_of(response.native)
-    record: dict[str, Any] = {
-        "id": response.id,
-        "model": response.model,
-        "text": choice.said("text"),
-        "usage": usage_record(response.usage or call.job_usage),
-        "finish_reason": response.finish_reasons[0] if response.finish_reasons else None,
-        "status": text(whole.get("status")) or response.status,
-    }
-    extra = {
-        "agent": _actor(call.request.params.get("agent_id"), response),
-        "session_usage": usage_record(usage_of(whole.get("usage"))) if whole.get("usage") is not None else None,
-        "tool_calls": [
-            {
-                "id": called.id,
-                "type": called.type,
-                "function": {"name": called.name, "arguments": "".join(called.arguments)},
-            }
-            for called in choice.calls.values()
-        ],
-        "reasoning": choice.said("reasoning"),
-        "ttft_ms": round(call.first_chunk_ns / 1e6, 3) if call.first_chunk_ns is not None else None,
-        "incomplete": call.incomplete or None,
-    }
-    return {**record, **{key: value for key, value in extra.items() if value}}
+    record = answer_record(
+        response,
+        choice.said("text"),
+        usage=usage_record(response.usage or call.job_usage),
+        status=text(whole.get("status")) or response.status,
+    )
+    return with_extras(
+        record,
+        call,
+        agent=_actor(call.request.params.get("agent_id"), response),
+        session_usage=usage_record(usage_of(whole.get("usage"))) if whole.get("usage") is not None else None,
+        tool_calls=[called_record(called) for called in choice.calls.values()],
+        reasoning=choice.said("reasoning"),
+    )
 
 
 def _actor(asked: Any, response: Response) -> dict[str, Any] | None:
@@ -340,90 +330,84 @@ def _methods(module: str, name: str, *requires: str) -> tuple[Method, ...]:
     )
 
 
-def _about_events(name: str) -> Operation:
+def _operation(name: str, call: str, methods: tuple[Method, ...] = (), **readers: Any) -> Operation:
     return Operation(
         name=name,
-        api="beta.agents.sessions.events.create",
-        methods=(),
+        api=f"beta.agents.sessions.{call}",
+        methods=methods,
+        session_request=session_request,
+        session_response=session_response,
+        since="3.52",
+        **readers,
+    )
+
+
+def _about_events(name: str) -> Operation:
+    return _operation(
+        name,
+        "events.create",
         read_request=lambda kwargs: Request(params=read_events(kwargs).params),
         read_response=read_accepted,
         read_prompt=read_prompt_of_events,
-        session_request=session_request,
-        session_response=session_response,
         positional=_ID,
     )
 
 
 _CANCEL = _about_events("cancel_response")
 _GO_ON = _about_events("update_response")
-_OPEN = Operation(
-    name="create_conversation",
-    api="beta.agents.sessions.create",
-    methods=(),
+_OPEN = _operation(
+    "create_conversation",
+    "create",
     read_request=lambda kwargs: Request(model=read_create(kwargs).model, stream=read_create(kwargs).stream),
     read_response=read_opened,
     read_prompt=read_prompt,
     fold_chunk=fold_event,
     settle=settle_opened,
-    session_request=session_request,
-    session_response=session_response,
 )
 
 OPERATIONS: tuple[Operation, ...] = (
-    Operation(
-        name="invoke_agent",
-        api="beta.agents.sessions.create",
-        methods=_methods(_SESSIONS, "Sessions.create", "input", "stream"),
+    _operation(
+        "invoke_agent",
+        "create",
+        _methods(_SESSIONS, "Sessions.create", "input", "stream"),
         read_request=read_create,
         read_response=read_session,
         read_prompt=read_prompt,
         fold_chunk=fold_event,
-        session_request=session_request,
-        session_response=session_response,
         named_after=lambda kwargs: None,
         has_jobs=True,
         instead=lambda kwargs: None if as_sent(kwargs).get("input") else _OPEN,
-        since="3.52",
     ),
-    Operation(
-        name="fetch_response",
-        api="beta.agents.sessions.retrieve",
-        methods=_methods(_SESSIONS, "Sessions.retrieve", *_ID),
+    _operation(
+        "fetch_response",
+        "retrieve",
+        _methods(_SESSIONS, "Sessions.retrieve", *_ID),
         read_request=read_asked,
         read_response=read_state,
-        session_request=session_request,
-        session_response=session_response,
         positional=_ID,
         has_jobs=True,
-        since="3.52",
     ),
-    Operation(
-        name="fetch_response",
-        api="beta.agents.sessions.events.stream",
-        methods=_methods(_EVENTS_MODULE, "Events.stream", *_ID),
+    _operation(
+        "fetch_response",
+        "events.stream",
+        _methods(_EVENTS_MODULE, "Events.stream", *_ID),
         read_request=read_listened,
         read_response=read_state,
         fold_chunk=fold_event,
         settle=settle_listened,
-        session_request=session_request,
-        session_response=session_response,
         positional=_ID,
         has_jobs=True,
-        since="3.52",
     ),
-    Operation(
-        name="invoke_agent",
-        api="beta.agents.sessions.events.create",
-        methods=_methods(_EVENTS_MODULE, "Events.create", *_ID, "events"),
+    _operation(
+        "invoke_agent",
+        "events.create",
+        _methods(_EVENTS_MODULE, "Events.create", *_ID, "events"),
         read_request=read_events,
         read_response=read_accepted,
         read_prompt=read_prompt_of_events,
-        session_request=session_request,
-        session_response=session_response,
         named_after=lambda kwargs: None,
         positional=_ID,
         has_jobs=True,
         instead=kind_of_events,
-        since="3.52",
     ),
 )

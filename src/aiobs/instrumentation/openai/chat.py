@@ -13,7 +13,7 @@ from aiobs.errors import answered_error
 from aiobs.instrumentation.fields import counts, fields_of, get, items, texts, unread
 from aiobs.instrumentation.openai.media import audio_part
 from aiobs.instrumentation.openai.requests import as_sent
-from aiobs.instrumentation.records import native_usage
+from aiobs.instrumentation.records import answer_record, called_record, native_usage, plain, with_extras
 
 if TYPE_CHECKING:
     from openai.types import CompletionUsage
@@ -256,30 +256,18 @@ def session_response(call: Call) -> dict[str, Any] | None:
         return None
     choices = [response.choices[index] for index in sorted(response.choices)]
     first = choices[0] if choices else Choice()
-    record: dict[str, Any] = {
-        "id": response.id,
-        "model": response.model,
-        "text": first.said("text") if choices else _plain(response),
-        "usage": native_usage(response),
-        "finish_reason": response.finish_reasons[0] if response.finish_reasons else None,
-        "finish_reasons": response.finish_reasons,
-    }
-    extra = {
-        "tool_calls": [_tool_call_record(tool) for tool in first.calls.values()],
-        "refusal": first.said("refusal"),
-        "reasoning": first.said("reasoning"),
-        "choices": [choice.said("text") for choice in choices] if len(choices) > 1 else None,
-        "moderation": get(response.native, "moderation") if response.wants_content else None,
-        "ttft_ms": round(call.first_chunk_ns / 1e6, 3) if call.first_chunk_ns is not None else None,
-        "incomplete": call.incomplete or None,
-    }
-    return {**record, **{key: value for key, value in extra.items() if value}}
-
-
-def _tool_call_record(tool: ToolCall) -> dict[str, Any]:
-    return {"id": tool.id, "type": tool.type, "function": {"name": tool.name, "arguments": "".join(tool.arguments)}}
-
-
-def _plain(response: Response) -> str | None:
-    """A body that was no JSON."""
-    return response.native if response.wants_content and isinstance(response.native, str) else None
+    record = answer_record(
+        response,
+        first.said("text") if choices else plain(response),
+        usage=native_usage(response),
+        finish_reasons=response.finish_reasons,
+    )
+    return with_extras(
+        record,
+        call,
+        tool_calls=[called_record(called) for called in first.calls.values()],
+        refusal=first.said("refusal"),
+        reasoning=first.said("reasoning"),
+        choices=[choice.said("text") for choice in choices] if len(choices) > 1 else None,
+        moderation=get(response.native, "moderation") if response.wants_content else None,
+    )

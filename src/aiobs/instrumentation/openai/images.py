@@ -9,7 +9,7 @@ from aiobs.capture.provider import Method, Operation
 from aiobs.instrumentation.fields import count, fields_of, get, items, text
 from aiobs.instrumentation.media import blob_part, blob_record, file_parts, file_record, without_none
 from aiobs.instrumentation.openai.requests import as_sent, config_of
-from aiobs.instrumentation.records import request_record, usage_record
+from aiobs.instrumentation.records import request_record, usage_record, with_extras
 
 if TYPE_CHECKING:
     from openai.types import ImageEditStreamEvent, ImageGenStreamEvent, ImagesResponse
@@ -157,18 +157,14 @@ def session_response(call: Call) -> dict[str, Any] | None:
     if response is None:
         return None
     fields = fields_of(response.native) if response.wants_content else {}
-    about = {key: fields.get(key) for key in _ABOUT}
-    extra = {
-        "ttft_ms": round(call.first_chunk_ns / 1e6, 3) if call.first_chunk_ns is not None else None,
-        "incomplete": call.incomplete or None,
-    }
-    return {
+    record = {
         "id": response.id,
         "model": response.model,
         "usage": usage_record(response.usage),
         "data": [_record(response.choices[index]) for index in sorted(response.choices)],
-        **without_none({**about, **extra}),
+        **without_none({key: fields.get(key) for key in _ABOUT}),
     }
+    return with_extras(record, call)
 
 
 def _record(choice: Choice) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from aiobs.errors import answered_error
 from aiobs.instrumentation.fields import counts, fields_of, get, items, text, texts, unread
 from aiobs.instrumentation.openai.items import fold_item
 from aiobs.instrumentation.openai.requests import as_sent
-from aiobs.instrumentation.records import usage_record
+from aiobs.instrumentation.records import answer_record, called_record, plain, with_extras
 
 if TYPE_CHECKING:
     from openai.types.responses import Response as NativeResponse
@@ -255,29 +255,17 @@ def session_response(call: Call) -> dict[str, Any] | None:
         return None
     choice = response.choices.get(0, Choice())
     fields = fields_of(response.native)
-    record: dict[str, Any] = {
-        "id": response.id,
-        "model": response.model,
-        "text": choice.said("text") if response.native is not None and fields else _plain(response),
-        "usage": usage_record(response.usage),
-        "finish_reason": response.finish_reasons[0] if response.finish_reasons else None,
-        "finish_reasons": response.finish_reasons,
-        "status": text(fields.get("status")),
-    }
-    extra = {
-        "tool_calls": [
-            {"id": call.id, "type": call.type, "function": {"name": call.name, "arguments": "".join(call.arguments)}}
-            for call in choice.calls.values()
-        ],
-        "refusal": choice.said("refusal"),
-        "reasoning": choice.said("reasoning"),
-        "moderation": fields.get("moderation") if response.wants_content else None,
-        "ttft_ms": round(call.first_chunk_ns / 1e6, 3) if call.first_chunk_ns is not None else None,
-        "incomplete": call.incomplete or None,
-    }
-    return {**record, **{key: value for key, value in extra.items() if value}}
-
-
-def _plain(response: Response) -> str | None:
-    """A body that was no JSON."""
-    return response.native if response.wants_content and isinstance(response.native, str) else None
+    record = answer_record(
+        response,
+        choice.said("text") if response.native is not None and fields else plain(response),
+        finish_reasons=response.finish_reasons,
+        status=text(fields.get("status")),
+    )
+    return with_extras(
+        record,
+        call,
+        tool_calls=[called_record(called) for called in choice.calls.values()],
+        refusal=choice.said("refusal"),
+        reasoning=choice.said("reasoning"),
+        moderation=fields.get("moderation") if response.wants_content else None,
+    )

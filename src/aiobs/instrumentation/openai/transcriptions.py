@@ -10,7 +10,7 @@ from aiobs.capture.provider import Method, Operation
 from aiobs.instrumentation.fields import count, fields_of, get, text
 from aiobs.instrumentation.media import file_parts, file_record, without_none
 from aiobs.instrumentation.openai.requests import as_sent, config_of
-from aiobs.instrumentation.records import request_record, usage_record
+from aiobs.instrumentation.records import request_record, usage_record, with_extras
 
 if TYPE_CHECKING:
     from openai.types.audio import Transcription, TranscriptionStreamEvent, Translation
@@ -130,17 +130,14 @@ def session_response(call: Call) -> dict[str, Any] | None:
     if response is None:
         return None
     fields = fields_of(response.native) if response.wants_content else {}
-    extra = {
-        "ttft_ms": round(call.first_chunk_ns / 1e6, 3) if call.first_chunk_ns is not None else None,
-        "incomplete": call.incomplete or None,
-    }
-    return {
+    record = {
         "id": response.id,
         "model": response.model,
         "text": response.choices.get(0, Choice()).said("text"),
         "usage": usage_record(response.usage),
-        **without_none({**{key: fields.get(key) for key in _TOLD}, **extra}),
+        **without_none({key: fields.get(key) for key in _TOLD}),
     }
+    return with_extras(record, call)
 
 
 def _operation(place: str, name: str) -> Operation:
