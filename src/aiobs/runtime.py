@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from opentelemetry import metrics, trace
 from opentelemetry._logs import get_logger_provider, set_logger_provider
@@ -46,12 +46,17 @@ from aiobs.errors import AiobsError, ConfigurationError
 from aiobs.exporters.base import ExportResult, attempt
 from aiobs.exporters.fan_out import together
 from aiobs.exporters.outputs import Outputs
+from aiobs.exporters.redaction import Redaction
 from aiobs.exporters.registry import Exporter, as_exporter
 from aiobs.exporters.sampling import KeepErrors
 from aiobs.exporters.session_file import SessionFile, import_for_exit
 from aiobs.guard import guarded
 from aiobs.instrumentation import Instrumentor, custom
-from aiobs.settings import CaptureContent, resolve
+from aiobs.semconv import blobs
+from aiobs.settings import CaptureContent, resolve, said
+
+if TYPE_CHECKING:
+    from aiobs.exporters.redaction import Redaction
 
 FLUSH_TIMEOUT = 30.0
 T = TypeVar("T")
@@ -102,6 +107,7 @@ class Runtime:
         self.owned: list[TracerProvider | MeterProvider | LoggerProvider] = []
         self.attached: list[object] = []
         self.outputs = Outputs()
+        self.steps: Any = None  # what is done to signals before they are exported
         self.has_exit_hook = False
         self.is_late = False  # our exit function has run, others may not have
         self.exit_budgets: dict[str, float] = {}  # seconds that the exit may still wait, for what
@@ -117,6 +123,8 @@ def configure(
     tracer_provider: TracerProvider | None = None,
     capture: CapturePolicy | None = None,
     keep_errors: bool | None = None,
+    redact: Redaction | Iterable[str] | str | bool | None = None,
+    media: str | None = None,
     set_global: bool = False,
 ) -> None:
     """Attach aiobs to the program's TracerProvider, or make one, with the exporters named.
@@ -125,12 +133,15 @@ def configure(
     SDK; they take the place of those before. Unset: ``AIOBS_EXPORTERS``, else, for a provider of ours, ``otlp`` if the
     environment names an OTLP endpoint. A provider that the program has is used and keeps its own exporters.
     ``capture``: how much of the arguments and results of observed functions is kept. ``keep_errors``: a provider of
-    ours records what its sampler drops, too, so that spans which fail are exported. Calling it again changes only what
-    is given. Raises ConfigurationError for a value that cannot work.
+    ours records what its sampler drops, too, so that spans which fail are exported. ``redact``: what is taken out of
+    all that is exported, and of the session file. ``media``: the folder or URL in which pictures, sound and files of
+    messages are kept. Calling it again changes only what is given. Raises ConfigurationError for a value that cannot
+    work.
     """
     gate = resolve("capture_content", capture_content)
     policy = checked_policy(capture)
     named = _named_exporters(exporters)
+    redaction = said("redact", redact)
     prefect.listen()
     with _runtime.lock:
         keeps_errors = resolve("keep_errors", keep_errors)
@@ -140,8 +151,11 @@ def configure(
         _attach(provider)
         if named is None and provider in _runtime.owned and has_otlp_endpoint():
             named = (Exporter("otlp"),)
+        if redact is not None or named is not None:
+            _redact(redact, redaction)
         if named is not None and (is_new or exporters is not None):
             _export_to(provider, named)
+        _keep_media(media)
         telemetry.update(tracer_provider=provider, capture=gate, policy=policy)
         if set_global and provider in _runtime.owned:
             _make_global(provider)
@@ -215,10 +229,28 @@ def _attach(provider: Any) -> None:
         guarded(provider.add_span_processor, processor)
 
 
+def _redact(given: Any, redaction: Redaction | None) -> None:
+    """Use it for what is exported and, if it is given, for the session file."""
+    from aiobs.exporters.steps import CurrentSteps  # a program that exports nothing does not pay for it
+
+    _runtime.steps = _runtime.steps or CurrentSteps()
+    _runtime.steps.use(given)
+    if given is not None and _runtime.handoff is not None:
+        _runtime.handoff.file.redaction = redaction
+
+
+def _keep_media(given: str | None) -> None:
+    """Where somebody says; a program that keeps none does not pay for it."""
+    if (url := said("media", given)) is not None:
+        from aiobs.exporters.media import use
+
+        use(url)
+
+
 def _export_to(provider: Any, exporters: tuple[Exporter, ...]) -> None:
     """Exchange the exporters; metrics and logs go to them where the program has no providers of its own for these."""
     outputs = _runtime.outputs
-    readers = outputs.exchange(exporters)
+    readers = outputs.exchange(exporters, (_runtime.steps,) if exporters else ())
     if outputs.spans.processors:
         outputs.attach(provider)
     if readers is not None and _is_free(metrics.get_meter_provider()):
@@ -346,11 +378,12 @@ def shutdown(timeout: float = FLUSH_TIMEOUT) -> bool:
         owned, _runtime.owned = _runtime.owned, []
         _runtime.attached = [provider for provider in _runtime.attached if provider not in owned]
         _runtime.provider = _runtime.handoff = None
-        outputs, _runtime.outputs = _runtime.outputs, Outputs()
+        outputs, _runtime.outputs, _runtime.steps = _runtime.outputs, Outputs(), None
     on_providers_of_the_program = [outputs.spans.shutdown, outputs.logs.shutdown]
     done = together([*(provider.shutdown for provider in owned), *on_providers_of_the_program], timeout)
     prefect.ignore()
     telemetry.reset()
+    blobs.keep = None
     return done
 
 

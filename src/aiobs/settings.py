@@ -97,6 +97,11 @@ def as_bytes(value: Any) -> int:
     return size
 
 
+def as_bytes_or_none(value: Any) -> int:
+    """A whole number of bytes; 0 for no bound."""
+    return 0 if value in (0, "0") else as_bytes(value)
+
+
 def as_semconv(value: Any) -> str:
     """``latest`` or ``dup``."""
     word = str(value).strip().lower()
@@ -126,6 +131,13 @@ def as_mode(value: Any) -> str:
     if value not in ("replace", "append"):
         raise ConfigurationError(f"{value!r} is not replace or append.")
     return str(value)
+
+
+def as_redact(value: Any) -> Any:
+    """A Redaction, or None for nothing that is taken out."""
+    from aiobs.exporters.redaction import as_redaction  # its tables are for who redacts
+
+    return as_redaction(value)
 
 
 def _as_text(value: Any) -> str:
@@ -184,6 +196,15 @@ OPTIONS: tuple[Option, ...] = (
            "its reports, a line each.", _as_text),
     Option("", "AIOBS_SEMCONV", "latest", "`dup`: names that the GenAI conventions have superseded since August 2026 "
            "are written beside the new ones.", as_semconv),
+    Option("redact", "AIOBS_REDACT", "key,jwt", "What is taken out before anything is exported: detectors (email, "
+           "phone, phone:DE, card, iban, key, jwt) separated by commas, `all`, `none`, or a `Redaction`. Said by "
+           "somebody, the session file is redacted too.", as_redact),
+    Option("", "AIOBS_REDACT_HASH_KEY", None, "Key of the hashes that `Redaction(action=\"hash\")` writes; unset: a "
+           "random one for each process.", _as_text),
+    Option("", "AIOBS_MAX_ATTRIBUTE_BYTES", 0, "Longest attribute that is exported whole; longer JSON is cut and stays "
+           "JSON. 0: no bound.", as_bytes_or_none),
+    Option("media", "AIOBS_MEDIA", None, "Folder or fsspec URL (`aiobs[media]`) for pictures, sound and files in "
+           "messages, stored by content hash; unset: their type, size and hash are all that is kept.", _as_text),
     Option("max_part_bytes", "AIOBS_MAX_PART_BYTES", 65_536, "Longest message part that is recorded whole.", as_bytes),
     Option("max_call_bytes", "AIOBS_MAX_CALL_BYTES", 1_048_576, "Most content that is recorded of one call.", as_bytes),
 )  # fmt: skip

@@ -114,7 +114,7 @@ class Rewriter:
         text = span.status.description
         changed = None if text is None else self.value(DESCRIPTION, text)
         if text is not None and changed is None:
-            changed = (span.attributes or {}).get(names.ERROR_TYPE)
+            changed = self.value(names.ERROR_TYPE, (span.attributes or {}).get(names.ERROR_TYPE))
         return span.status if changed == text else Status(span.status.status_code, changed)
 
     def _scope(self, scope: Any) -> Any:

@@ -18,8 +18,9 @@ import uuid
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
@@ -31,9 +32,12 @@ from aiobs.exporters.journal import Closed, Journal, is_written, segments
 from aiobs.exporters.progress import progress_event
 from aiobs.exporters.session_record import Identity, call_event, event_line, function_event, identity, span_event
 from aiobs.guard import guarded
-from aiobs.semconv import names
+from aiobs.semconv import blobs, names
 from aiobs.semconv.serialise import to_json
-from aiobs.settings import resolve
+from aiobs.settings import resolve, said
+
+if TYPE_CHECKING:
+    from aiobs.exporters.redaction import Redaction  # a program that redacts nothing does not pay for it
 
 DEFAULT_PATH = "./llm_observability.json"
 LOCK_TIMEOUT = 20.0
@@ -46,7 +50,8 @@ _log = logging.getLogger("aiobs")
 class SessionFile(SpanProcessor):
     """Writes the spans of sessions to a journal as they end, and folds it into the session file.
 
-    ``take`` gives the record that capture left beside a span, once; ``path`` is as in ``flush``.
+    ``take`` gives the record that capture left beside a span, once; ``path`` is as in ``flush``. ``redaction``, if
+    somebody asked for one, looks through every event before it is written.
     """
 
     def __init__(self, take: Callable[[int], Record | None] = lambda span_id: None, path: str | None = None) -> None:
@@ -68,6 +73,7 @@ class SessionFile(SpanProcessor):
 
     def session(self, record: dict[str, Any]) -> None:
         """A session began or changed; the last record of a session wins."""
+        record = self._redacted(record)
         with self._lock:
             before = next(reversed(self._sessions), None)
             self._sessions[record["id"]] = record
@@ -105,7 +111,8 @@ class SessionFile(SpanProcessor):
         if record is not None:
             self._write_record(record, who)
         elif (found := span_event(span, who)) is not None:
-            self._append(event_line(*found))
+            kind, event = found
+            self._append(event_line(kind, self._redacted(event)))
         else:
             self._link(who)
 
@@ -117,13 +124,26 @@ class SessionFile(SpanProcessor):
 
     def _write_record(self, record: Record, who: Identity) -> None:
         if isinstance(record, Call):
-            self._append(event_line("event", call_event(record, who)))
+            self._append(event_line("event", self._redacted(call_event(record, who))))
         elif isinstance(record, FunctionCall):
-            self._append(event_line("function", function_event(record, who)))
+            self._append(event_line("function", self._redacted(function_event(record, who))))
         elif isinstance(record, Progress):
-            self._append(event_line("update", progress_event(record)))
+            self._append(event_line("update", self._redacted(progress_event(record))))
         else:
             self._link(who)
+
+    @cached_property
+    def redaction(self) -> Redaction | None:
+        """That of the environment, unless it was set."""
+        chosen: Redaction | None = said("redact")
+        return chosen
+
+    def _redacted(self, event: dict[str, Any]) -> dict[str, Any]:
+        if blobs.keep is not None:
+            from aiobs.exporters.media import with_media_kept  # a program that keeps none does not pay for it
+
+            event = with_media_kept(event)
+        return event if self.redaction is None else self.redaction.event(event)
 
     def _link(self, who: Identity) -> None:
         """Only the place of a span between others."""
@@ -165,6 +185,10 @@ class SessionFile(SpanProcessor):
         path that ends in ``.gz`` is compressed, and all are with ``AIOBS_JSON_GZIP=1``. ``persist=False`` forgets
         everything instead. What cannot be written is logged and kept.
         """
+        if blobs.keep is not None and self.lock_timeout == LOCK_TIMEOUT:  # at exit they have a time of their own
+            from aiobs.exporters import media  # a program that keeps none does not pay for it
+
+            guarded(media.flush, self.lock_timeout)
         with self._flushing:
             taken = self._rotated()
             if not persist:

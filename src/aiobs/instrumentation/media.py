@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-import binascii
-import hashlib
 import mimetypes
 from os import PathLike
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from aiobs.call import Part
+from aiobs.semconv.blobs import described, described_base64
 
 
 def blob_part(modality: str, mime_type: str | None, base64_text: str) -> Part:
-    """A blob without its bytes: ``content`` is empty, ``size`` and ``sha256`` say what it was."""
-    try:
-        data = binascii.a2b_base64(base64_text)
-    except ValueError:
-        data = base64_text.encode("utf-8", "replace")
-    return bytes_part(modality, mime_type, data)
+    """A blob without its bytes: ``content`` is empty, ``size`` and ``sha256`` say what it was.
+
+    Where media are kept, it is a ``uri`` instead, which says so too.
+    """
+    return _part(modality, mime_type, described_base64(base64_text, mime_type))
 
 
 def bytes_part(modality: str, mime_type: str | None, data: bytes) -> Part:
     """The same of bytes."""
-    return {
-        "type": "blob",
-        "modality": modality,
-        "mime_type": mime_type,
-        "content": "",
-        "size": len(data),
-        "sha256": hashlib.sha256(data).hexdigest(),
-    }
+    return _part(modality, mime_type, described(data, mime_type))
+
+
+def _part(modality: str, mime_type: str | None, described: dict[str, Any]) -> Part:
+    kind = {"modality": modality, "mime_type": mime_type}
+    if "uri" in described:
+        return cast("Part", {"type": "uri", **kind, **described})
+    return cast("Part", {"type": "blob", **kind, "content": "", **described})
 
 
 def modality_of(mime_type: object) -> str:
@@ -78,7 +76,7 @@ def file_record(given: Any) -> Any:
     found = {"name": file.name, "type": file.mime_type}
     if file.data is None:
         return {**without_none(found), "object": file.kind}
-    return {**without_none(found), "size": len(file.data), "sha256": hashlib.sha256(file.data).hexdigest()}
+    return {**without_none(found), **described(file.data, file.mime_type)}
 
 
 def file_parts(modality: str, given: Any) -> list[Part]:
@@ -89,7 +87,7 @@ def file_parts(modality: str, given: Any) -> list[Part]:
 
 def blob_record(part: Any) -> dict[str, Any]:
     """A blob for the session file."""
-    return {"type": part["mime_type"], "size": part["size"], "sha256": part["sha256"]}
+    return {"type": part["mime_type"], **{key: part[key] for key in ("size", "sha256", "uri") if key in part}}
 
 
 def without_none(fields: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import datetime
 import hashlib
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from enum import Enum
 from operator import is_
@@ -35,6 +35,9 @@ _ATOMS = frozenset({type(None), bool})
 _MANY = 64
 _WRITTEN_AS_TEXT = (datetime.date, datetime.time, datetime.timedelta, Decimal, PurePath, UUID)
 _DATA_URL = r"data:([\w.+-]+/[\w.+-]+)?[^,]{0,200};base64,"
+
+
+Describe = Callable[[bytes, str | None], dict[str, Any]]
 
 
 def to_json(value: Any) -> str:
@@ -67,9 +70,12 @@ def _carefully(value: Any) -> str:
         return '"<not serialisable>"'
 
 
-def to_jsonable(value: Any) -> Any:
-    """The value as plain dicts, lists, text, numbers; parts that are plain already may be shared with it."""
-    return _Walk(cleans=True).value(value, 0)
+def to_jsonable(value: Any, describe: Describe | None = None) -> Any:
+    """The value as plain dicts, lists, text, numbers; parts that are plain already may be shared with it.
+
+    ``describe`` says what there is instead of bytes of a type, else their size and hash.
+    """
+    return _Walk(cleans=True, describe=describe).value(value, 0)
 
 
 class _Walk:
@@ -78,10 +84,11 @@ class _Walk:
     Bounds: ``MAX_DEPTH`` levels and ``MAX_ITEMS`` items, as a small value can refer to itself a million times.
     """
 
-    __slots__ = ("_above", "_cleans", "_room")
+    __slots__ = ("_above", "_cleans", "_describe", "_room")
 
-    def __init__(self, *, cleans: bool) -> None:
+    def __init__(self, *, cleans: bool, describe: Describe | None = None) -> None:
         self._cleans = cleans
+        self._describe = describe or _digest
         self._above: set[int] = set()
         self._room = MAX_ITEMS
 
@@ -105,7 +112,7 @@ class _Walk:
 
     def _text(self, text: str) -> str:
         if len(text) >= SHORTEST_DATA_URL and text.startswith("data:"):
-            text = without_data(text)
+            text = without_data(text, self._describe)
         return clean_text(text) if self._cleans else text
 
     def _container(self, value: Any, depth: int) -> Any:
@@ -173,7 +180,7 @@ class _Walk:
             return self.value(value.value, depth)
         kind = type(value)
         if issubclass(kind, (bytes, bytearray, memoryview)):
-            return {"type": "bytes", "size": memoryview(value).nbytes, "sha256": hashlib.sha256(value).hexdigest()}
+            return {"type": "bytes", **self._describe(value, None)}
         if issubclass(kind, (str, int, float)):
             return self.value(_without_subclass(value), depth)
         if issubclass(kind, (Mapping, list, tuple, set, frozenset)):
@@ -194,6 +201,10 @@ class _Walk:
             return self._container(fields, depth)
         finally:
             self._above.discard(key)
+
+
+def _digest(data: Any, mime_type: str | None) -> dict[str, Any]:
+    return {"size": memoryview(data).nbytes, "sha256": hashlib.sha256(data).hexdigest()}
 
 
 def str_of_int(value: int) -> str:
@@ -230,7 +241,7 @@ def _fields(value: Any) -> dict[str, Any] | None:
     return None
 
 
-def without_data(text: str) -> str:
+def without_data(text: str, describe: Describe = _digest) -> str:
     """What a base64 data URL holds (type, size, hash) instead of the data; any other text as it is."""
     match = re.match(_DATA_URL, text)
     if match is None:
@@ -241,7 +252,9 @@ def without_data(text: str) -> str:
     except ValueError:
         data = payload.encode("utf-8", "replace")
     kind = match[1] or "text/plain"
-    return f"[data URL left out by aiobs: {kind}, {len(data)} bytes, sha256 {hashlib.sha256(data).hexdigest()}]"
+    about = describe(data, kind)
+    where = f", kept as {about['uri']}" if "uri" in about else ""
+    return f"[data URL left out by aiobs: {kind}, {len(data)} bytes, sha256 {about['sha256']}{where}]"
 
 
 def clean_text(text: str) -> str:

@@ -14,7 +14,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from aiobs import observer
 from aiobs.capture import deferred
-from aiobs.instrumentation import media
+from aiobs.semconv import blobs
 from aiobs.testing import InMemoryTelemetry, Simulator
 from aiobs.testing.openai_images import picture
 from tests.instrumentation.openai.files import DATA, GIVEN, TOLD, blob
@@ -231,7 +231,7 @@ def test_nothing_is_decoded_that_nobody_wants(
 ) -> None:
     """53: without content no picture is decoded or hashed; with a session and content each is, once."""
     hashed: list[int] = []
-    monkeypatch.setattr(media.hashlib, "sha256", lambda data: hashed.append(len(data)) or hashlib.new("sha256", data))
+    monkeypatch.setattr(blobs.hashlib, "sha256", lambda data: hashed.append(len(data)) or hashlib.new("sha256", data))
     big = bytes(3_000_000)
     client = simulator.openai()
     simulator.reply(fields={"data": [{"b64_json": made(big)}]})

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import binascii
-import hashlib
 import re
 from collections.abc import Mapping
 from enum import Enum
 from functools import lru_cache
 from typing import Any
+
+from aiobs.semconv.blobs import described, described_base64
 
 MAX_DEPTH = 32
 
@@ -68,7 +68,7 @@ def plain(value: Any, depth: int = 0) -> Any:
     if value is None or isinstance(value, (str, int, float, bool)):
         return value.value if isinstance(value, Enum) else value
     if isinstance(value, bytes):
-        return {"bytes": len(value), "sha256": hashlib.sha256(value).hexdigest()}
+        return _binary_record(value, None)
     if isinstance(value, (list, tuple)):
         return [plain(item, depth + 1) for item in value] if depth < MAX_DEPTH else "<deep>"
     if isinstance(value, Mapping) or hasattr(type(value), "__pydantic_validator__"):
@@ -82,28 +82,28 @@ def _plain_fields(value: Any, depth: int) -> Any:
     if depth >= MAX_DEPTH:
         return "<deep>"
     fields = value if isinstance(value, Mapping) else vars(value)
-    kept = {str(key): plain(item, depth + 1) for key, item in fields.items() if item is not None}
-    for key in _BYTES.intersection(kept):
-        kept.update(_digest(kept.pop(key)))
-    data = kept.pop("data", None) if ("mime_type" in kept or "mimeType" in kept) else None
-    if data is None:
-        return kept
-    if isinstance(data, dict):
-        return {**kept, **data}
-    return {**kept, **plain(str(data).encode("utf-8", "replace"))}
+    given = {str(key): item for key, item in fields.items() if item is not None}
+    kind = given.get("mime_type") or given.get("mimeType")
+    binary = _BYTES.intersection(given) if kind is None else {*_BYTES, "data"}.intersection(given)
+    kept = {key: plain(item, depth + 1) for key, item in given.items() if key not in binary}
+    for key in binary:
+        kept.update(_binary_record(given[key], kind if isinstance(kind, str) else None))
+    return kept
 
 
 _BYTES = frozenset({"image_bytes", "imageBytes", "video_bytes", "videoBytes"})
 
 
-def _digest(data: Any) -> dict[str, Any]:
-    """Of a picture or a film: bytes, of which ``plain`` has left number and hash, or base64."""
-    if isinstance(data, dict):
-        return data
-    try:
-        return dict(plain(binascii.a2b_base64(str(data))))
-    except ValueError:
-        return dict(plain(str(data).encode("utf-8", "replace")))
+def _binary_record(data: Any, mime_type: str | None) -> dict[str, Any]:
+    """Of a picture, sound or film: bytes, or base64."""
+    if isinstance(data, bytes):
+        return digest_record(described(data, mime_type))
+    return digest_record(described_base64(str(data), mime_type))
+
+
+def digest_record(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Size, hash and, where media are kept, address of something binary."""
+    return {"bytes": about["size"], **{key: about[key] for key in ("sha256", "uri") if key in about}}
 
 
 @lru_cache(maxsize=1024)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 from aiobs.call import Choice, Message, Part
 from aiobs.instrumentation.fields import text
-from aiobs.instrumentation.google_genai.fields import field, given, plain
+from aiobs.instrumentation.google_genai.fields import digest_record, field, given, plain
 from aiobs.instrumentation.media import blob_part, bytes_part
 
 FILTERED = "content_filter"
@@ -47,7 +47,7 @@ def made_record(made: Any, name: str, choice: Choice | None) -> dict[str, Any]:
     rest = {key: value for key, value in given(made).items() if key != name}
     about = {key: value for key, value in given(field(made, name)).items() if not key.endswith("_bytes")}
     known = [part for part in choice.parts if isinstance(part, dict) and "sha256" in part] if choice else []
-    digest = {"bytes": known[0]["size"], "sha256": known[0]["sha256"]} if known else {}
+    digest = digest_record(cast("dict[str, Any]", known[0])) if known else {}
     return {**plain(rest), name: {**plain(about), **digest}}
 
 
