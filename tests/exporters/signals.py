@@ -42,7 +42,7 @@ from opentelemetry.trace import (
 )
 
 texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=12) | st.sampled_from(
-    ["a\u2028b\u0085c\x0cd\ne", '"\\', "\x00\x1f\x7f", "𝛿"]
+    ["a\u2028b\u0085c\x0cd\ne", 'long \u2028\x85\x00\x1f\x7f"\\𝛿\n' * 20, '"\\', "\x00\x1f\x7f", "𝛿"]
 )
 names = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=8)
 booleans = st.booleans()

@@ -25,7 +25,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from aiobs import guard
 from aiobs.exporters import otlp_encoding
@@ -59,6 +59,32 @@ def _in_base64(value: Any, key: str = "") -> Any:
     if isinstance(value, list):
         return [_in_base64(item) for item in value]
     return base64.b64encode(bytes.fromhex(value)).decode() if key in ("traceId", "spanId", "parentSpanId") else value
+
+
+def test_a_line_is_written_as_the_specification_says() -> None:
+    """Ids in hexadecimal, 64-bit integers as text, enumerations as numbers, bytes in base64; no defaults."""
+    span = ReadableSpan(
+        name="chat",
+        context=SpanContext(1, 2, False, TraceFlags(1)),
+        parent=SpanContext(1, 3, True),
+        resource=Resource({"service.name": "s"}, "https://r"),
+        attributes={"text": "x", "number": 5, "share": 1.0, "yes": True, "list": ("a",), "bytes": b"ab"},
+        kind=SpanKind.CLIENT,
+        status=Status(StatusCode.ERROR, "no"),
+        start_time=10**18,
+        end_time=10**18 + 1,
+        instrumentation_scope=InstrumentationScope("aiobs", "1", "https://s"),
+    )
+    assert [*span_lines([span])] == [
+        b'{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"s"}}]},'
+        b'"schemaUrl":"https://r","scopeSpans":[{"scope":{"name":"aiobs","version":"1"},"schemaUrl":"https://s","spans":['
+        b'{"traceId":"00000000000000000000000000000001","spanId":"0000000000000002","parentSpanId":"0000000000000003",'
+        b'"flags":769,"name":"chat","kind":3,"startTimeUnixNano":"1000000000000000000",'
+        b'"endTimeUnixNano":"1000000000000000001","attributes":[{"key":"text","value":{"stringValue":"x"}},'
+        b'{"key":"number","value":{"intValue":"5"}},{"key":"share","value":{"doubleValue":1.0}},'
+        b'{"key":"yes","value":{"boolValue":true}},{"key":"list","value":{"arrayValue":{"values":[{"stringValue":"a"}]}}},'
+        b'{"key":"bytes","value":{"bytesValue":"YWI="}}],"status":{"message":"no","code":2}}]}]}]}'
+    ]
 
 
 @often
@@ -181,10 +207,13 @@ def _nested(depth: int) -> Any:
 
 def test_lone_surrogates_become_replacement_characters() -> None:
     """In names, keys and values; the rest of the batch is as it was."""
-    spans = [named("a\ud800b"), named("good", {"k\udfff": "v\ud83d"})]
+    spans = [named("a\ud800b"), named("good", {"k\udfff": "v\ud83d", "long": "x" * 200 + "\ud83d"})]
     groups = one(span_lines(spans))["resourceSpans"]
     first, second = groups[0]["scopeSpans"][0]["spans"]
-    assert (first["name"], attributes_of(second["attributes"])) == ("a\ufffdb", {"k\ufffd": "v\ufffd"})
+    assert (first["name"], attributes_of(second["attributes"])) == (
+        "a\ufffdb",
+        {"k\ufffd": "v\ufffd", "long": "x" * 200 + "\ufffd"},
+    )
 
 
 def named(name: str, attributes: Any = None, resource: Any = None, scope: Any = None) -> ReadableSpan:

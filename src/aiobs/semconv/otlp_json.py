@@ -12,12 +12,17 @@ from collections.abc import Callable, Mapping, Sequence
 from json import encoder
 from typing import Any
 
+from pydantic_core import to_json as _to_json
+
 from aiobs.semconv.serialise import clean_text, str_of_int, to_json
 
 MAX_DEPTH = 48
 
 quoted: Callable[[str], str] = encoder.encode_basestring
 """A string as JSON, in quotes."""
+
+LONG = 128
+"""From so many characters on ``long_quoted`` is faster."""
 
 _INT64 = 2**63
 
@@ -26,7 +31,7 @@ def attributes_text(attributes: Mapping[str, Any]) -> str:
     """A mapping as a JSON list of KeyValue."""
     pairs = [
         f'{{"key":{quoted(key)},"value":{{"stringValue":{quoted(value)}}}}}'
-        if type(value) is str
+        if type(value) is str and len(value) < LONG
         else f'{{"key":{quoted(key)},"value":{value_text(value)}}}'
         for key, value in attributes.items()
     ]
@@ -46,6 +51,14 @@ def value_text(value: Any, above: tuple[int, ...] = ()) -> str:
         if isinstance(value, kind):
             return _WRITERS[kind](kind(value))
     return _string(to_json(value))
+
+
+def long_quoted(value: str) -> str:
+    """As ``quoted``, for content: pydantic's takes a tenth of the time, but no lone surrogates."""
+    try:
+        return _to_json(value).decode()
+    except ValueError:
+        return quoted(value)
 
 
 def double_text(value: float) -> str:
@@ -74,7 +87,7 @@ def _container(value: Any, above: tuple[int, ...]) -> str:
 
 
 def _string(value: str) -> str:
-    return f'{{"stringValue":{quoted(value)}}}'
+    return f'{{"stringValue":{quoted(value) if len(value) < LONG else long_quoted(value)}}}'
 
 
 def _int(value: int) -> str:
