@@ -16,7 +16,7 @@ from aiobs.testing import Simulator
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
-GUIDES = ("run-context.md", "session-file.md")
+GUIDES = ("otlp-json.md", "run-context.md", "session-file.md", "spool.md")
 NOT_RUN = "<!-- not run -->"
 FENCE = re.compile(rf"(?:^({re.escape(NOT_RUN)})\n)?^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:|#)([^)\s#]+)[^)]*\)")

@@ -250,8 +250,9 @@ def test_spans_after_shutdown_are_for_the_next_process(make: Make, backend: Back
 def test_a_segment_of_a_living_process_is_left_alone(make: Make, backend: Backend) -> None:
     """Two that share a folder deliver what is theirs, once."""
     backend.answers = False
-    first, second = make(), make()
+    first = make()
     give(first, "a")
+    second = make()  # which looks for what dead ones left
     give(second, "b")
     backend.wait_for(lambda backend: backend.attempts >= 4)
     backend.answers = True
@@ -372,7 +373,7 @@ def test_answers_that_may_change_are_waited_for(make: Make, backend: Backend, co
 def test_without_a_status_the_next_batch_tells(
     make: Make, backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A batch that fails while the one after it goes through is set aside as a whole, and that one is sent once."""
+    """A batch that fails again and again while the next one goes through is set aside, and that one is sent once."""
     monkeypatch.setattr(spool_folder, "BATCH_ITEMS", 1)
     backend.refuses = {"poison"}
     spool = make()
@@ -386,6 +387,20 @@ def test_without_a_status_the_next_batch_tells(
     assert spool.force_flush(20_000)
     assert backend.names == ["before", "after", "last"]
     assert [row["name"] for row in reading.spans(tmp_path / "spool" / "refused" / "traces.jsonl")] == ["poison"]
+
+
+def test_a_segment_that_somebody_cut_off_is_done_with(make: Make, backend: Backend, tmp_path: Path) -> None:
+    """What is gone is not waited for; what comes arrives."""
+    backend.answers = False
+    spool = make()
+    give(spool, "a")
+    (segment,) = (tmp_path / "spool" / "traces").glob("*.jsonl")
+    os.truncate(segment, 0)
+    backend.wait_for(lambda backend: backend.attempts >= 1)
+    give(spool, "b")
+    backend.answers = True
+    assert spool.force_flush(20_000) or spool.force_flush(20_000)
+    assert backend.names == ["a", "b"]  # the first had been read before
 
 
 @pytest.mark.quiet_guard

@@ -47,6 +47,10 @@ class Tail:
         """Somebody deleted the file under us."""
         return not os.fstat(self.descriptor).st_nlink
 
+    def is_cut(self) -> bool:
+        """Somebody made it shorter under us, or wrote to it."""
+        return os.fstat(self.descriptor).st_size != self.size
+
     def close(self) -> None:
         """Close the file, and with it its lock."""
         os.close(self.descriptor)

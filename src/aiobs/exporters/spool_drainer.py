@@ -19,7 +19,7 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 from aiobs.exporters.spool_folder import Batch, SpoolFolder
 from aiobs.guard import guarded
 
-REFUSALS = 3
+FAILURES = 10  # without an answer, before the next batch is asked
 ADOPT_SECONDS = 15.0
 REFUSING = frozenset({400, 413, 422})
 
@@ -30,7 +30,7 @@ class Drainer:
     """One thread per process; ``set_aside(items, broken_lines, status)`` is told what is not sent.
 
     ``status`` tells, once, the HTTP status of the last answer (None: there was none). Where no status tells it, a batch
-    counts as refused when it failed three times, the one after it goes through, and it fails again.
+    counts as refused when it failed ten times, the one after it goes through, and it fails again.
     """
 
     def __init__(
@@ -166,7 +166,7 @@ class Drainer:
         if status in REFUSING:
             self._refused(piece, status)
             return True
-        if self._failures < REFUSALS or not self._passes_the_next(batch):
+        if status is not None or self._failures < FAILURES or not self._passes_the_next(batch):
             return False
         self._pieces.popleft()
         if not self._try(piece):

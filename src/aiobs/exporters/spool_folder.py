@@ -24,6 +24,7 @@ BATCH_ITEMS = 512
 BATCH_BYTES = 2 * 1024 * 1024
 
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
+_BLOCK = 1024 * 1024
 _numbers = itertools.count()
 
 Decode = Callable[[Mapping[str, Any]], list[Any]]
@@ -76,9 +77,9 @@ class Segment:
         """Nothing is left in it, and nothing will come."""
         return not self.is_open and self.cursor >= self.size
 
-    def is_deleted(self) -> bool:
-        """Somebody deleted it under us."""
-        return self._tail.is_deleted()
+    def is_touched(self) -> bool:
+        """Somebody deleted it under us, or cut it off."""
+        return self._tail.is_deleted() or self._tail.is_cut()
 
     def write(self, line: bytes, *, fsync: bool) -> None:
         """Append a line, whole. Raises OSError."""
@@ -89,13 +90,13 @@ class Segment:
 
     def lines(self, start: int) -> Iterator[bytes]:
         """The lines from a place on; of one that nobody writes to any more, also the half of one at its end."""
-        with os.fdopen(os.dup(self._tail.descriptor), "rb") as file:
-            file.seek(start)
-            for raw in file:
-                start += len(raw)
-                if start > self.end:
-                    return
-                yield raw
+        end, rest = self.end, b""
+        while start < end and (block := os.pread(self._tail.descriptor, min(_BLOCK, end - start), start)):
+            start += len(block)
+            *whole, rest = (rest + block).split(b"\n")
+            yield from (raw + b"\n" for raw in whole)
+        if rest:
+            yield rest
 
     def advance(self, cursor: int) -> None:
         """Note how far it has been delivered, in one small write."""
@@ -160,7 +161,7 @@ class SpoolFolder:
     def _open(self, coming: int) -> Segment:
         active = self._active
         full = active is not None and active.size and active.size + coming > self._segment_bytes
-        if active is not None and (full or active.is_deleted()):
+        if active is not None and (full or active.is_touched()):
             active.is_open = False
             active = self._active = None
         if active is None:
@@ -224,6 +225,8 @@ class SpoolFolder:
             end += len(raw)
             if len(items) >= BATCH_ITEMS or end - start >= BATCH_BYTES:
                 break
+        if end == start < segment.end and start == segment.cursor:
+            segment.advance(segment.end)  # somebody cut it off: there is nothing to wait for
         return Batch(segment, start, end, items, broken) if end > start else None
 
     def _items(self, raw: bytes) -> list[Any] | None:
