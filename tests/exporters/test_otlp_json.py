@@ -317,6 +317,19 @@ def test_a_deleted_file_is_made_again(place: Path) -> None:
     assert names(place.parent) == ["b"]
 
 
+def test_a_folder_that_cannot_be_written_any_more_delays_lines(place: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Something is in its way: one warning, and what came meanwhile is written when it is gone."""
+    file = line_file(place)
+    place.parent.rmdir()
+    place.parent.write_text("in the way")
+    with caplog.at_level(logging.WARNING, "aiobs"):
+        assert {export(file, "a"), export(file, "b")} == {SpanExportResult.SUCCESS}
+    assert len(caplog.records) == 1
+    place.parent.unlink()
+    export(file, "c")
+    assert names(place.parent) == ["a", "b", "c"]
+
+
 def test_threads_do_not_mix_their_lines(place: Path) -> None:
     """Eight threads, rotation beneath them."""
     file = line_file(place, rotate_bytes=20_000)

@@ -31,9 +31,16 @@ DEFAULT_PATH = "otlp.jsonl"
 _log = logging.getLogger("aiobs")
 
 
-def pipelines(**options: Any) -> Pipelines:
+def pipelines(
+    *,
+    path: str | PathLike[str] = DEFAULT_PATH,
+    rotate_bytes: int | str | None = None,
+    rotate_seconds: float | str | None = None,
+    gzip: bool | str = True,
+    fsync: str = "never",
+) -> Pipelines:
     """All three signals to one file; the options are those of ``line_file``."""
-    file = line_file(**options)
+    file = line_file(path, rotate_bytes=rotate_bytes, rotate_seconds=rotate_seconds, gzip=gzip, fsync=fsync)
     return Pipelines(
         span_processors=(BatchSpanProcessor(OTLPJSONSpanExporter(file)),),
         metric_readers=(PeriodicExportingMetricReader(OTLPJSONMetricExporter(file)),),
@@ -43,6 +50,7 @@ def pipelines(**options: Any) -> Pipelines:
 
 def line_file(
     path: str | PathLike[str] = DEFAULT_PATH,
+    *,
     rotate_bytes: int | str | None = None,
     rotate_seconds: float | str | None = None,
     gzip: bool | str = True,
