@@ -280,13 +280,15 @@ def test_the_spool_is_bounded(make: Make, backend: Backend, tmp_path: Path, capl
     """Beyond ``max_bytes`` the oldest go, are counted and told once; the others arrive in order."""
     backend.answers = False
     with caplog.at_level(logging.WARNING, "aiobs"):
-        spool = make(max_bytes=20_000)
+        losses: Counter[str] = Counter()
+        spool = make(max_bytes=20_000, on_loss=lambda reason, count: losses.update({reason: count}))
         for number in range(200):
             give(spool, str(number))
             assert sum(path.stat().st_size for path in (tmp_path / "spool" / "traces").glob("*.jsonl")) <= 20_000
     backend.answers = True
     assert spool.force_flush(20_000) or spool.force_flush(20_000)
     assert spool.dropped > 100
+    assert losses == {"spool_full": spool.dropped}
     assert backend.names == [str(number) for number in range(spool.dropped, 200)]
     assert [record.getMessage() for record in caplog.records if "is full" in record.getMessage()] == [
         f"aiobs: the spool {tmp_path / 'spool'} is full; its oldest traces are dropped. "
@@ -394,9 +396,9 @@ def test_a_segment_that_somebody_cut_off_is_done_with(make: Make, backend: Backe
     backend.answers = False
     spool = make()
     give(spool, "a")
+    backend.wait_for(lambda backend: backend.attempts >= 1)
     (segment,) = (tmp_path / "spool" / "traces").glob("*.jsonl")
     os.truncate(segment, 0)
-    backend.wait_for(lambda backend: backend.attempts >= 1)
     give(spool, "b")
     backend.answers = True
     assert spool.force_flush(20_000) or spool.force_flush(20_000)
@@ -674,3 +676,15 @@ def test_random_outages_keep_the_order(make: Make, backend: Backend) -> None:
     backend.answers = True
     assert spool.force_flush(20_000) or spool.force_flush(20_000)
     assert backend.names == [str(number) for number in range(300)]
+
+
+@pytest.mark.quiet_guard
+def test_what_is_refused_and_cannot_be_set_aside_is_counted(make: Make, backend: Backend, tmp_path: Path) -> None:
+    """It does not stand in the way, and is lost with a number."""
+    backend.refuses, losses = {"poison"}, Counter[str]()
+    (tmp_path / "spool").mkdir()
+    (tmp_path / "spool" / "refused").write_text("in the way")
+    spool = make(status=backend.status, on_loss=lambda reason, count: losses.update({reason: count}))
+    give(spool, "poison", "a")
+    assert spool.force_flush(20_000)
+    assert (backend.names, losses) == (["a"], {"refused": 1})

@@ -62,7 +62,8 @@ class _Spooling:
     ``folder``: made if need be, mode 0700, shared by processes. ``max_bytes``: the oldest is dropped beyond it, and
     counted in ``dropped``. ``status``: what the backend answered last (``AnsweringSession.status``); without it a batch
     that is refused for good is told from a dead backend by the one after it, and set aside as a whole. ``fsync``: what
-    was given survives a crash of the machine, too.
+    was given survives a crash of the machine, too. ``on_loss`` is told the reason (``spool_full``; ``refused``, of what
+    cannot be set aside) and how many.
     """
 
     _signal = ""
@@ -78,11 +79,13 @@ class _Spooling:
         status: Callable[[], int | None] | None = None,
         fsync: bool = False,
         backoff: tuple[float, float] = (0.5, 30.0),
+        on_loss: Callable[[str, int], None] | None = None,
     ) -> None:
         self.inner = inner
         self.folder = Path(folder).absolute()
         self.dropped = 0
         self.refused = 0
+        self._on_loss = on_loss
         self._told: set[str] = set()
         self._is_shut = False
         self._spool = SpoolFolder(
@@ -143,11 +146,16 @@ class _Spooling:
     # What is not sent
 
     def _on_drop(self, count: int) -> None:
-        self.dropped += count
+        self._lose("spool_full", count)
         text = (
             "aiobs: the spool %s is full; its oldest %s are dropped. Is the backend there? `aiobs doctor --otlp` tells"
         )
         self._tell("full", text, self.folder, self._signal)
+
+    def _lose(self, reason: str, count: int) -> None:
+        self.dropped += count
+        if self._on_loss is not None:
+            guarded(self._on_loss, reason, count)
 
     def _set_aside(self, items: Sequence[Any], broken: Sequence[bytes], status: int | None) -> None:
         """Keep what is refused, or what cannot be read, where it stands in nobody's way."""
@@ -158,7 +166,7 @@ class _Spooling:
             text = "aiobs: the backend refuses some %s (%s); they are set aside in %s, and can be sent again from there"
             self._tell("refused", text, self._signal, answer, path)
             if not guarded(_append, path, [*type(self)._lines(items)]):
-                self.dropped += len(items)
+                self._lose("refused", len(items))
         if broken:
             text = "aiobs: the spool %s has lines that cannot be read; they are set aside in %s"
             self._tell("broken", text, self.folder, path.with_suffix(".broken"))

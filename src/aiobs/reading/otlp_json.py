@@ -28,13 +28,16 @@ _GZIP = b"\x1f\x8b"
 
 @dataclass
 class Broken:
-    """How many lines could not be read, and how many groups of them held something that is no OTLP."""
+    """How many lines could not be read: torn ones, other JSON, what is no OTLP."""
 
     lines: int = 0
 
 
 def files_of(path: str | PathLike[str]) -> list[Path]:
-    """The file, what was closed by rotation and what other processes wrote, oldest first; of a folder, all."""
+    """The file, what was closed by rotation and what other processes wrote; of a folder, all.
+
+    By name, which is the order of time for those of one process.
+    """
     place = Path(path)
     if place.is_dir():
         found = {*place.glob("*.jsonl"), *place.glob("*.jsonl.gz")}
@@ -42,14 +45,7 @@ def files_of(path: str | PathLike[str]) -> list[Path]:
         suffix = place.suffix or ".jsonl"
         beside = f"{escape(place.stem)}.*{suffix}"
         found = {place, *place.parent.glob(beside), *place.parent.glob(f"{beside}.gz")}
-    return sorted((file for file in found if file.is_file()), key=_age)
-
-
-def _age(file: Path) -> tuple[int, str]:
-    try:
-        return file.stat().st_mtime_ns, file.name
-    except OSError:  # rotated since it was listed
-        return 0, file.name
+    return sorted(file for file in found if file.is_file())
 
 
 def objects(path: str | PathLike[str], broken: Broken | None = None) -> Iterator[dict[str, Any]]:
