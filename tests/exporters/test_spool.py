@@ -560,6 +560,33 @@ def test_the_official_exporter_is_understood(make: Make, tmp_path: Path) -> None
     assert [row["name"] for row in reading.spans(tmp_path / "spool" / "refused" / "traces.jsonl")] == ["poison"]
 
 
+@forks
+def test_parent_and_children_do_not_share_a_connection(make: Make) -> None:
+    """Real HTTP, kept alive over a fork: all that four processes send arrives, nothing is taken for refused."""
+    with OTLPSink() as sink:
+        session = AnsweringSession()
+        spool = make(inner=official(sink.endpoint, session), status=session.status)
+        give(spool, "first")
+        assert spool.force_flush(20_000)
+
+        def send(process: int) -> bool:
+            for number in range(30):
+                give(spool, f"{process}-{number}")
+                spool.force_flush(20_000)
+            return spool.force_flush(20_000) and spool.refused == 0
+
+        children = []
+        for process in range(3):
+            children.append(os.fork())
+            if not children[-1]:
+                signal.alarm(40)
+                os._exit(0 if send(process) else 1)
+        assert send(3)
+        assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]
+        found = Counter(span.name for span in sink.spans)
+        assert found == Counter(["first", *(f"{process}-{number}" for process in range(4) for number in range(30))])
+
+
 @pytest.mark.timeout(120 + 3 * OUTAGE)
 def test_an_outage_under_load_loses_nothing(make: Make) -> None:
     """A backend that is gone for a while, real HTTP, a thread that never stops making spans: 0 lost, 0 twice."""

@@ -20,6 +20,7 @@ from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from requests.adapters import HTTPAdapter
 
 from aiobs.exporters.lines import FLAGS, Tail
 from aiobs.exporters.otlp_decoding import logs_of, spans_of
@@ -36,15 +37,24 @@ _log = logging.getLogger("aiobs")
 
 
 class AnsweringSession(requests.Session):
-    """For the official OTLP/HTTP exporters (``session=``): ``status`` tells what the backend answered this thread."""
+    """For the official OTLP/HTTP exporters (``session=``): ``status`` tells what the backend answered this thread.
+
+    Each process has connections of its own: of two that share one, the backend refuses what they write between each
+    other, and that is not to be taken for a refusal of the spans.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._answers = threading.local()
+        self._process = os.getpid()
 
     def send(self, *arguments: Any, **options: Any) -> requests.Response:
         """As every session does it; None is noted until an answer comes."""
         self._answers.status = None
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            for prefix in [*self.adapters]:
+                self.mount(prefix, HTTPAdapter())
         response = super().send(*arguments, **options)
         self._answers.status = response.status_code
         return response
