@@ -232,7 +232,18 @@ def measure_start() -> Counts:
     return {"import and instrument()": {"instructions": _instructions(start), "c_calls": 0}}
 
 
-PARTS = {"aiobs": measure_aiobs, "start": measure_start, "floor": measure_floor}
+def measure_lines() -> Counts:
+    """A span as OTLP/JSON: what a batch of two hundred takes more than one of a hundred, per span."""
+    from lines import spans
+
+    from aiobs.exporters.otlp_encoding import span_lines
+
+    few, many = spans(100), spans(200)
+    more = counted(lambda: [*span_lines(many)])
+    return {"otlp-json, a span": more.beyond(counted(lambda: [*span_lines(few)]), per=100)}
+
+
+PARTS = {"aiobs": measure_aiobs, "start": measure_start, "lines": measure_lines, "floor": measure_floor}
 
 
 def counts(*parts: str) -> Counts:
@@ -319,7 +330,7 @@ def main() -> None:
     if arguments.part:
         print(json.dumps(PARTS[arguments.part]()))
         return
-    found = counts("floor") if arguments.floor else counts("aiobs", "start")
+    found = counts("floor") if arguments.floor else counts("aiobs", "start", "lines")
     for name, count in found.items():
         print(f"{name:40} {count['instructions']:8} instructions {count['c_calls']:6} calls into C")
     if arguments.write:

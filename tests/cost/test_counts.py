@@ -47,7 +47,7 @@ COUNTING = counting()
 @pytest.mark.timeout(300)
 def test_a_call_costs_what_it_did() -> None:
     """S1-84: no scenario, `@observe` among them, takes a tenth more than its kept count."""
-    found = COUNTING.counts("aiobs", "start")
+    found = COUNTING.counts("aiobs", "start", "lines")
     assert not (told := differences(found, KEPT["counts"])), "\n".join(told)
 
 

@@ -16,7 +16,9 @@ from aiobs.testing import Simulator
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
-GUIDES = ("exporters.md", "media.md", "redaction.md", "run-context.md", "session-file.md")
+GUIDES = (
+    "exporters.md", "media.md", "otlp-json.md", "redaction.md", "run-context.md", "session-file.md", "spool.md",
+)  # fmt: skip
 NOT_RUN = "<!-- not run -->"
 FENCE = re.compile(rf"(?:^({re.escape(NOT_RUN)})\n)?^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:|#)([^)\s#]+)[^)]*\)")

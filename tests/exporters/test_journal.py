@@ -20,7 +20,8 @@ from typing import Any
 import pytest
 
 from aiobs.exporters import journal as module
-from aiobs.exporters.journal import BACKLOG_BYTES, Journal, is_written, lines, segments
+from aiobs.exporters.journal import Journal, is_written, lines, segments
+from aiobs.exporters.lines import BACKLOG_BYTES
 
 
 @pytest.fixture

@@ -317,7 +317,7 @@ def test_a_journal_that_cannot_be_written_is_no_loss(recorder: Recorder, tmp_pat
 
 def test_dropped_events_are_said(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     """S1-86: what there was no room for is counted in the session's meta, over all flushes."""
-    monkeypatch.setattr("aiobs.exporters.journal.BACKLOG_BYTES", 3_000)
+    monkeypatch.setattr("aiobs.exporters.lines.BACKLOG_BYTES", 3_000)
     record = session_record(ended_at=None)
     for calls in (10, 20):
         JOURNAL.write_text("in the way")

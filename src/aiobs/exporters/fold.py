@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from aiobs.exporters.journal import DROPPED, lines, parsed
+from aiobs.exporters.journal import DROPPED, lines
 from aiobs.exporters.progress import has_progress, updated
 from aiobs.exporters.spans import EVENT, FUNCTION, Forest, SpanIndex
+from aiobs.semconv.parsing import parsed
 
 FORMAT_VERSION = 1
 MAX_OPEN_FILES = 64

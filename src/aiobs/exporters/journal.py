@@ -11,27 +11,19 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
-import logging
 import os
-import threading
 import time
-import weakref
-from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
-from aiobs.guard import guarded
+from aiobs.exporters.lines import FLAGS, LineWriter, Tail, lock
+from aiobs.semconv.parsing import parsed
 
 VERSION = 1
-BACKLOG_BYTES = 1_048_576
 DROPPED = "dropped"
-
-_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-_log = logging.getLogger("aiobs")
 
 
 class Closed(NamedTuple):
@@ -42,48 +34,22 @@ class Closed(NamedTuple):
     dropped: int
 
 
-class Journal:
+class Journal(LineWriter):
     """The segments that this process writes in ``directory``, one at a time, opened when a line comes.
 
-    ``dropped`` counts the lines that neither the disk nor the backlog had room for; where the disk takes lines again,
-    a line says how many they were since the last such line.
+    Where the disk takes lines again, a line says how many were dropped since the last such line.
     """
 
     def __init__(self, directory: Path, name: str) -> None:
         self.directory = directory
         self.name = name
-        self._forget()
-        _journals.add(self)
+        super().__init__(f"journal {directory}")
 
     def _forget(self) -> None:
-        """As new, without touching what is on disk."""
-        self._lock = threading.RLock()  # a finaliser may write in the middle of a write
-        self._descriptor: int | None = None
+        super()._forget()
         self._path: Path | None = None
         self._closed: list[Path] = []
-        self._backlog: deque[bytes] = deque()
-        self._backlog_bytes = 0
-        self._is_torn = False
-        self.dropped = 0
         self._dropped_written = 0
-
-    def after_fork(self) -> None:
-        """In a child: the lock, the segment and the backlog are the parent's."""
-        inherited = self._descriptor
-        self._forget()
-        if inherited is not None:
-            os.close(inherited)
-
-    def append(self, line: bytes) -> None:
-        """Write one line (without its newline). Never raises: what cannot be written is kept, or counted as dropped."""
-        with self._lock:
-            if not (self._retry() and self._write(line)):
-                self._keep(line)
-
-    def retry(self) -> None:
-        """Try what was kept once more."""
-        with self._lock:
-            self._retry()
 
     def rotate(self) -> Closed:
         """Close the segment and say what is closed; the next line opens a new segment."""
@@ -107,67 +73,42 @@ class Journal:
     def is_empty(self) -> bool:
         """Nothing was written, kept or dropped since what was discarded."""
         with self._lock:
-            return not (self._descriptor is not None or self._closed or self._backlog or self._unreported)
+            return not (self._tail is not None or self._closed or self._backlog or self._unreported)
 
     @property
     def _unreported(self) -> int:
         return self.dropped - self._dropped_written
 
     def _close(self) -> None:
-        if self._descriptor is None or self._path is None:
+        if self._tail is None or self._path is None:
             return
-        os.close(self._descriptor)
+        self._close_tail()
         self._closed.append(self._path)
-        self._descriptor = self._path = None
-        self._is_torn = False
+        self._path = None
 
     def _retry(self) -> bool:
-        while self._backlog:
-            if not self._write(self._backlog[0]):
-                return False
-            self._backlog_bytes -= len(self._backlog.popleft())
+        if not super()._retry():
+            return False
         lost = self._unreported
         if lost and self._write(to_json({DROPPED: lost})):
             self._dropped_written += lost
         return True
 
-    def _keep(self, line: bytes) -> None:
-        if self._backlog_bytes + len(line) > BACKLOG_BYTES:
-            self.dropped += 1
-            return
-        self._backlog.append(line)
-        self._backlog_bytes += len(line)
-
-    def _write(self, line: bytes) -> bool:
-        """One ``write``; after a short one the torn line is ended by a newline and written again as a whole."""
-        data = b"\n" + line + b"\n" if self._is_torn else line + b"\n"
-        try:
-            written = os.write(self._open(), data)
-        except OSError as error:
-            if not self._backlog and not self._unreported:
-                text = "aiobs: the journal %s cannot be written (%s); kept in memory"
-                guarded(_log.warning, text, self.directory, error)  # a handler of the program's may raise
-            return False
-        self._is_torn = written < len(data)
-        return not self._is_torn
-
-    def _open(self) -> int:
-        if self._descriptor is not None:
-            if os.fstat(self._descriptor).st_nlink:
-                return self._descriptor
-            os.close(self._descriptor)  # somebody deleted the journal: what they deleted stays deleted
-            self._descriptor = None
+    def _open(self, coming: int) -> Tail:
+        if self._tail is not None:
+            if not self._tail.is_deleted():
+                return self._tail
+            self._close_tail()  # somebody deleted the journal: what they deleted stays deleted
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self.directory / f"{self.name}-{os.getpid()}-{time.time_ns()}.jsonl"
-        self._descriptor = _new_segment(path)
+        self._tail = Tail(_new_segment(path))
         self._path = path
-        self._is_torn = False
-        return self._descriptor
+        return self._tail
 
 
 def _new_segment(path: Path) -> int:
     """A segment with its lock and its whole header; none at all where the disk has no room for that."""
-    descriptor = os.open(path, _FLAGS, 0o600)
+    descriptor = os.open(path, FLAGS | os.O_EXCL, 0o600)
     header = to_json({"aiobs_journal": VERSION, "pid": os.getpid()}) + b"\n"
     try:
         lock(descriptor)
@@ -180,28 +121,6 @@ def _new_segment(path: Path) -> int:
     os.close(descriptor)
     path.unlink(missing_ok=True)
     raise OSError(errno.ENOSPC, "no room for the header of a segment", str(path))
-
-
-def lock(descriptor: int, mode: int = fcntl.LOCK_EX) -> bool | None:
-    """Lock an open segment; False if another process has it, None where the file system has no locks."""
-    try:
-        fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return None
-    return True
-
-
-_journals: weakref.WeakSet[Journal] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for journal in list(_journals):
-        journal.after_fork()
-
-
-os.register_at_fork(after_in_child=_after_fork)
 
 
 # Reading
@@ -264,15 +183,3 @@ def lines(file: IO[bytes]) -> Iterator[Line]:
         elif "aiobs_journal" not in value:
             yield Line(offset, len(raw), value)
         offset += len(raw)
-
-
-def parsed(raw: bytes) -> Any:
-    """A line as a value, None for what is no JSON; the fast parser gives up on deep nesting, the other one does not."""
-    try:
-        return from_json(raw)
-    except ValueError:
-        pass
-    try:
-        return json.loads(raw)
-    except (ValueError, RecursionError):
-        return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from opentelemetry.sdk.trace import ReadableSpan
@@ -69,12 +70,13 @@ def pipelines(
     environment: str | None = None,
     release: str | None = None,
     timeout: float | str | None = None,
+    spool: str | None = None,
 ) -> Pipelines:
     """Traces to ``{host}/api/public/otel/v1/traces`` with Basic authentication.
 
     Unset: ``LANGFUSE_PUBLIC_KEY``, ``LANGFUSE_SECRET_KEY``, ``LANGFUSE_HOST`` (or ``LANGFUSE_BASE_URL``; default the
     cloud's in Europe), ``LANGFUSE_TRACING_ENVIRONMENT``, ``LANGFUSE_RELEASE``. ``timeout``: seconds for an export with
-    its retries, default 10. Raises ConfigurationError without keys.
+    its retries, default 10. ``spool``: as of ``otlp``. Raises ConfigurationError without keys.
     """
     keys = public_key or os.environ.get("LANGFUSE_PUBLIC_KEY"), secret_key or os.environ.get("LANGFUSE_SECRET_KEY")
     if not all(keys):
@@ -89,13 +91,16 @@ def pipelines(
         headers={"Authorization": f"Basic {credentials}", "x-langfuse-ingestion-version": INGESTION_VERSION},
         protocol="http/protobuf",
         timeout=None if timeout is None else as_seconds(timeout),
+        name="langfuse",
+        spool=spool,
     )
     described = {
         "langfuse.environment": environment or os.environ.get("LANGFUSE_TRACING_ENVIRONMENT"),
         "langfuse.release": release or os.environ.get("LANGFUSE_RELEASE"),
     }
     resource = {name: value for name, value in described.items() if value}
-    return Pipelines(span_exporter=TranslatingExporter(target.exporter("traces"), langfuse_attributes, resource))
+    around = partial(TranslatingExporter, translate=langfuse_attributes, resource=resource)
+    return Pipelines(span_exporter=target.exporter("traces", around))
 
 
 def langfuse_attributes(span: ReadableSpan) -> dict[str, Any]:

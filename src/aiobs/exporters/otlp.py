@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from opentelemetry.util.re import parse_env_headers
 
 from aiobs.errors import ConfigurationError, MissingExtra
-from aiobs.exporters.connections import ForkSafeSession
 from aiobs.exporters.registry import Pipelines
+from aiobs.exporters.spool import AnsweringSession, SpoolingLogExporter, SpoolingSpanExporter
+from aiobs.losses import lose
 from aiobs.settings import as_names, as_seconds
 
 SIGNALS = ("traces", "metrics", "logs")
@@ -32,6 +34,7 @@ def pipelines(
     protocol: str | None = None,
     timeout: float | str | None = None,
     signals: Iterable[str] | str = SIGNALS,
+    spool: str | None = None,
 ) -> Pipelines:
     """The official exporters of traces, metrics and logs.
 
@@ -39,9 +42,13 @@ def pipelines(
     ``OTEL_EXPORTER_OTLP_*`` say, else this machine. ``headers``: a mapping, or ``name=value,name=value``. ``protocol``:
     ``http/protobuf`` (default) or ``grpc``. ``timeout``: seconds for an export with its retries, default 10.
     ``signals``: which of the three; one is also left out when its variable (``OTEL_METRICS_EXPORTER`` …) says ``none``.
+    ``spool``: a folder where spans and log records wait on disk for a backend that is away (docs/spool.md), one for
+    each endpoint.
     Raises ConfigurationError for what cannot be understood, MissingExtra for grpc without the extra.
     """
-    target = Target(endpoint, _as_headers(headers), protocol, None if timeout is None else as_seconds(timeout))
+    target = Target(
+        endpoint, _as_headers(headers), protocol, None if timeout is None else as_seconds(timeout), spool=spool
+    )
     made = {signal: target.exporter(signal) for signal in _wanted(signals)}
     return Pipelines(
         span_exporter=made.get("traces"), log_exporter=made.get("logs"), metric_exporter=made.get("metrics")
@@ -56,9 +63,18 @@ class Target:
     headers: Mapping[str, str] | None
     protocol: str | None
     timeout: float | None
+    name: str = "otlp"
+    spool: str | None = None
 
-    def exporter(self, signal: str) -> Any:
-        """The official exporter of a signal, imported only now: it brings an HTTP or gRPC client."""
+    def exporter(self, signal: str, around: Callable[[Any], Any] | None = None) -> Any:
+        """The official exporter of a signal, what ``around`` makes of it, and its spool in front of that."""
+        session = _session(protocol_of(signal, self.protocol))
+        exporter = self._official(signal, session)
+        exporter = around(exporter) if around else exporter
+        return _spooled(self.name, signal, exporter, session, self.spool) if self.spool else exporter
+
+    def _official(self, signal: str, session: AnsweringSession | None) -> Any:
+        """Imported only now: it brings an HTTP or gRPC client."""
         flavour = protocol_of(signal, self.protocol)
         module, cls = _CLASSES[signal]
         try:
@@ -70,8 +86,8 @@ class Target:
         options = {
             "headers": self.headers and dict(self.headers),
             "timeout": self.timeout,
+            "session": session,
             **self._address(signal, flavour),
-            "session": _session(flavour),
         }
         return getattr(found, cls)(**{name: value for name, value in options.items() if value is not None})
 
@@ -84,10 +100,23 @@ class Target:
         return {"endpoint": self.endpoint.rstrip("/").removesuffix("/v1/traces") + path}
 
 
-def _session(flavour: str) -> ForkSafeSession | None:
+def _session(flavour: str) -> AnsweringSession | None:
     """Unless somebody provides sessions that carry credentials, by the variables of the official exporter."""
     is_provided = any(name.startswith(_CREDENTIAL_PROVIDER) for name in os.environ)
-    return None if flavour == "grpc" or is_provided else ForkSafeSession()
+    return None if flavour == "grpc" or is_provided else AnsweringSession()
+
+
+def _spooled(name: str, signal: str, exporter: Any, session: AnsweringSession | None, folder: str) -> Any:
+    """Metrics need none: what could not be sent is in the totals of the next time."""
+    if signal == "metrics":
+        return exporter
+    cls, item = (SpoolingSpanExporter, "span") if signal == "traces" else (SpoolingLogExporter, "log")
+    on_loss = partial(_lost_in_spool, name, item, folder)
+    return cls(exporter, folder, status=session.status if session else None, on_loss=on_loss)
+
+
+def _lost_in_spool(name: str, item: str, folder: str, reason: str, count: int) -> None:
+    lose(name, item, reason, count, f"its spool {folder} could not keep them; its other messages say why.")
 
 
 def protocol_of(signal: str, given: str | None = None) -> str:

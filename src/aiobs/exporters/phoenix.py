@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from itertools import chain, repeat
 from typing import Any
 
@@ -28,11 +29,13 @@ def pipelines(
     api_key: str | None = None,
     project: str | None = None,
     timeout: float | str | None = None,
+    spool: str | None = None,
 ) -> Pipelines:
     """Traces to ``{endpoint}/v1/traces``.
 
     Unset: ``PHOENIX_COLLECTOR_ENDPOINT`` (default http://localhost:6006), ``PHOENIX_API_KEY`` and
     ``PHOENIX_PROJECT_NAME`` (default: Phoenix's own). ``timeout``: seconds for an export with its retries, default 10.
+    ``spool``: as of ``otlp``.
     """
     key = api_key or os.environ.get("PHOENIX_API_KEY")
     name = project or os.environ.get("PHOENIX_PROJECT_NAME")
@@ -41,9 +44,12 @@ def pipelines(
         headers={"Authorization": f"Bearer {key}"} if key else None,
         protocol="http/protobuf",
         timeout=None if timeout is None else as_seconds(timeout),
+        name="phoenix",
+        spool=spool,
     )
     resource = {"openinference.project.name": name} if name else {}
-    return Pipelines(span_exporter=TranslatingExporter(target.exporter("traces"), openinference_attributes, resource))
+    around = partial(TranslatingExporter, translate=openinference_attributes, resource=resource)
+    return Pipelines(span_exporter=target.exporter("traces", around))
 
 
 def openinference_attributes(span: ReadableSpan) -> dict[str, Any]:

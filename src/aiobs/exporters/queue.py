@@ -37,9 +37,8 @@ class SpanQueue(SpanProcessor):
         self._room = _Room(name, "span", "OTEL_BSP_MAX_QUEUE_SIZE")
         self.span_exporter = exporter
         rewrite = rewriter.span if rewriter else None
-        self._batch = BatchSpanProcessor(
-            _OutgoingSpans(exporter, _Lane(self._room, rewrite)), max_queue_size=self._room.capacity
-        )
+        self._outgoing = _OutgoingSpans(exporter, _Lane(self._room, rewrite))
+        self._batch = BatchSpanProcessor(self._outgoing, max_queue_size=self._room.capacity)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Queue the span, unless it is not of the share or there is no room."""
@@ -48,8 +47,8 @@ class SpanQueue(SpanProcessor):
             self._batch.on_end(taken)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Export what is queued; the exporter's own timeout bounds it."""
-        return self._batch.force_flush(timeout_millis)
+        """Export what is queued, and what the exporter itself keeps (a spool); its own timeout bounds it."""
+        return self._batch.force_flush(timeout_millis) and self._outgoing.force_flush(timeout_millis)
 
     def shutdown(self) -> None:
         """Export what is queued and close the exporter; what it had no time for is counted."""
@@ -68,9 +67,8 @@ class LogQueue(LogRecordProcessor):
         self._sampling = sampling
         self._room = _Room(name, "log", "OTEL_BLRP_MAX_QUEUE_SIZE")
         rewrite = rewriter.log if rewriter else None
-        self._batch = BatchLogRecordProcessor(
-            _OutgoingLogs(exporter, _Lane(self._room, rewrite)), max_queue_size=self._room.capacity
-        )
+        self._outgoing = _OutgoingLogs(exporter, _Lane(self._room, rewrite))
+        self._batch = BatchLogRecordProcessor(self._outgoing, max_queue_size=self._room.capacity)
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
         """Queue the record, unless its trace is not of the share or there is no room."""
@@ -78,8 +76,8 @@ class LogQueue(LogRecordProcessor):
             self._batch.on_emit(log_record)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Export what is queued; the exporter's own timeout bounds it."""
-        return self._batch.force_flush(timeout_millis)
+        """Export what is queued, and what the exporter itself keeps (a spool); its own timeout bounds it."""
+        return self._batch.force_flush(timeout_millis) and self._outgoing.force_flush(timeout_millis)
 
     def shutdown(self) -> None:
         """Export what is queued and close the exporter; what it had no time for is counted."""

@@ -33,6 +33,7 @@ _OWN = {
     "langfuse": "aiobs.exporters.langfuse:pipelines",
     "memory": "aiobs.exporters.memory:pipelines",
     "none": "aiobs.exporters.registry:nothing",
+    "otlp-json": "aiobs.exporters.otlp_json:pipelines",
     "otlp": "aiobs.exporters.otlp:pipelines",
     "phoenix": "aiobs.exporters.phoenix:pipelines",
     "prometheus": "aiobs.exporters.prometheus:pipelines",

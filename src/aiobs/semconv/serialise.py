@@ -18,12 +18,14 @@ from decimal import Decimal
 from enum import Enum
 from operator import is_
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from opentelemetry.util.types import AttributeValue
 from pydantic_core import PydanticSerializationError
 from pydantic_core import to_json as _to_json
+
+if TYPE_CHECKING:
+    from opentelemetry.util.types import AttributeValue
 
 MAX_DEPTH = 64
 MAX_ITEMS = 200_000
