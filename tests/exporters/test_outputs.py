@@ -7,8 +7,9 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -468,3 +469,52 @@ for _ in range(3):
         )
     assert "the exporter otlp lost 3 span(s): there was no time left to send them" in done.stderr
     assert "AIOBS_EXIT_TIMEOUT" in done.stderr
+
+
+# A spool
+
+
+def test_a_spool_keeps_what_a_dead_backend_does_not_take(tmp_path: Path) -> None:
+    """Nothing is lost, nothing is told as lost; a flush says that it is not there yet, and when it is."""
+    with a_sink() as sink:
+        sink.status = 503
+        configure(exporters=[Exporter("otlp", endpoint=sink.endpoint, spool=str(tmp_path / "spool"), timeout=1)])
+        emit("a", "b")
+        assert aiobs.flush(10) is False
+        assert (sink.spans, losses.lost) == ([], {})
+        sink.status = 200
+        emit("c")
+        wait_until(lambda: aiobs.flush(10))
+        assert [item.name for item in sink.spans] == ["a", "b", "c"]
+
+
+def test_a_spool_is_sent_by_the_next_process(tmp_path: Path) -> None:
+    """A program that ends while the backend is away, and one that starts when it is back: presets have a spool, too."""
+    program = """
+import sys
+from aiobs import configure, span, flush
+from aiobs.exporters import Exporter
+configure(exporters=[Exporter("phoenix", endpoint=sys.argv[1], spool="spool", timeout=1)])
+with span(sys.argv[2]):
+    pass
+flush(20)
+"""
+
+    def run(endpoint: str, name: str) -> None:
+        environment = {**os.environ, "AIOBS_EXIT_TIMEOUT": "1"}
+        command = [sys.executable, "-c", program, endpoint, name]
+        subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=True)
+
+    run("http://127.0.0.1:9", "first")
+    with OTLPSink() as sink:
+        run(sink.endpoint, "second")
+        wait_until(lambda: len(sink.spans) >= 2)
+    assert sorted(item.name for item in sink.spans) == ["first", "second"]
+    assert all(attributes_of(item)["openinference.span.kind"] == "CHAIN" for item in sink.spans)
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    until = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < until
+        time.sleep(0.05)
