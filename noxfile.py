@@ -4,7 +4,8 @@ Each session has one release of each SDK; ``make test`` runs on the newest of bo
 everything that aiobs needs, and no google-genai: openai 1.40 needs an httpx that google-genai never worked with. What a
 release lacks is skipped by ``tests/versions.py``; what of it cannot be wrapped is in ``tests/matrix/absent.json``.
 
-The sessions ``prefect`` and ``marvin`` (``make test-orchestrators``) run ``tests/orchestrators`` with the real ones.
+The sessions ``prefect`` and ``marvin`` (``make test-orchestrators``) run ``tests/orchestrators`` with the real ones, and
+``coexistence`` (``make test-coexistence``) ``tests/coexistence`` beside other instrumentations.
 """
 
 from __future__ import annotations
@@ -131,6 +132,22 @@ def orchestrate(session: nox.Session, name: str) -> None:
     session.run("pytest", "-p", "no:cacheprovider", *given, "tests/orchestrators", env=environment)
     seconds = f"{installed - started:.0f} s to install, {time.monotonic() - installed:.0f} s to run"
     session.log(f"{' '.join(ORCHESTRATORS[name])}: {seconds}")
+
+
+@nox.session
+def coexistence(session: nox.Session) -> None:
+    """Other instrumentations of the same SDKs in one process with ours; that they cannot be installed is a failure."""
+    others = (
+        *("opentelemetry-instrumentation-genai-openai", "openinference-instrumentation-openai"),
+        *("openinference-instrumentation-google-genai", "langfuse"),
+    )
+    try:
+        into(session, "constraints.txt", "--prerelease", "allow", "--editable", ".[openai,google-genai]", *others, *TOOLS)
+    except nox.command.CommandFailed:
+        session.error(f"{' '.join(others)} could not be installed (see above): nothing was tested.")
+    given = session.posargs or ["--quiet", "--no-header"]
+    environment = {"AIOBS_COEXISTENCE": "1"}
+    session.run("pytest", "-p", "no:cacheprovider", *given, "tests/coexistence", env=environment)
 
 
 def loose_pins(session: nox.Session) -> str:

@@ -267,7 +267,8 @@ class Provider:
     gives the credentials of a client, so that they can be scrubbed from what servers echo; those of a request are found
     by the names of its fields.
     ``model_of`` finds the model in the arguments, for the name of the span. ``request_id_header`` is the header that
-    tells the provider's id of a request, if one does.
+    tells the provider's id of a request, if one does. ``rivals`` are other instrumentations of the SDK, by their
+    modules, which are their scopes, too: a call that one of them records is not recorded again.
     """
 
     name: str
@@ -286,6 +287,7 @@ class Provider:
     seams: tuple[Seam, ...] = ()
     results: tuple[Results, ...] = ()
     sockets: tuple[Socket, ...] = ()
+    rivals: tuple[str, ...] = ()
 
     def secrets(self, client: Any, kwargs: dict[str, Any]) -> tuple[str, ...]:
         """The credentials of a client and a request; raises rather than leaving one out."""

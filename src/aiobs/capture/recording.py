@@ -65,7 +65,7 @@ def start(
     if operation.instead is not None:
         operation = typed(Operation, operation.instead, kwargs) or operation
     # In an empty context nobody asks for silence, and nobody records.
-    if context and (is_suppressed(context) or guarded(_is_recorded, context, client, operation)):
+    if context and (is_suppressed(context) or guarded(_is_recorded, provider, context, client, operation)):
         return None
     helper = guarded(enclosing, context, client) if provider.helpers else None
     if helper is not None:
@@ -143,14 +143,17 @@ def _start_span(
     return start_span(telemetry.tracer, name, context, SpanKind.CLIENT, attributes, started_ns)
 
 
-def _is_recorded(context: Context, client: object, operation: Operation) -> bool:
+def _is_recorded(provider: Provider, context: Context, client: object, operation: Operation) -> bool:
     """An SDK method that calls another one of the same client, or a span of another GenAI instrumentation."""
     if (recording := active(client, context)) is not None and recording.is_open:
         return True
     current = trace.get_current_span(context)
-    if getattr(current, "kind", None) is not SpanKind.CLIENT or not current.is_recording():
+    if not current.is_recording():
         return False
-    if getattr(getattr(current, "instrumentation_scope", None), "name", None) == names.SCOPE:
+    scope = getattr(getattr(current, "instrumentation_scope", None), "name", None) or ""
+    if scope.startswith(provider.rivals):
+        return True
+    if scope == names.SCOPE or getattr(current, "kind", None) is not SpanKind.CLIENT:
         return False
     attributes = getattr(current, "attributes", None) or {}
     return attributes.get(names.OPERATION) == operation.name

@@ -180,7 +180,11 @@ class _Lane:
     def _sent(self, part: list[T], export: Callable[[list[T]], object], success: object) -> bool:
         if guarded(export, part) is success:
             return True
-        self._lose("export_failed", len(part), "the log of the exporter says why. A spool keeps what a backend does not take (docs/spool.md).")
+        self._lose(
+            "export_failed",
+            len(part),
+            "the log of the exporter says why. A spool keeps what a backend does not take (docs/spool.md).",
+        )
         return False
 
     def _rewritten(self, batch: Iterable[T]) -> Iterable[T]:

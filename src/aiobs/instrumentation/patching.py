@@ -1,7 +1,8 @@
 """Wrapping one method of an SDK class, and taking the wrapper off again.
 
 Taking off restores the very object that was there, unless somebody wrapped ours since: theirs stays, and ours under it
-does nothing any more. The same goes for bound methods that a program keeps.
+does nothing any more. The same goes for bound methods that a program keeps. Where another instrumentation of the same
+SDK was there first, ours goes under its wrapper: whichever came first, theirs is around ours, and a call has one span.
 """
 
 from __future__ import annotations
@@ -38,8 +39,15 @@ class Patch:
     ``changed`` is patched too: the method lacks a parameter that the readers rely on, named in ``missing``.
     """
 
-    def __init__(self, operation: Operation | Helper | Seam | Results | Socket, method: Method, drive: Drive) -> None:
+    def __init__(
+        self,
+        operation: Operation | Helper | Seam | Results | Socket,
+        method: Method,
+        drive: Drive,
+        rivals: tuple[str, ...] = (),
+    ) -> None:
         self.operation = operation
+        self._rivals = rivals
         self.method = method
         self._drive = drive
         self.state = "waiting"
@@ -47,6 +55,7 @@ class Patch:
         self.active = False
         self._hooked = False
         self._owner: Any = None
+        self._place: tuple[Any, str] = (None, "")  # of our wrapper: the class, or somebody's wrapper around the method
         self._original: Any = None
         self._wrapper: Any = None
         self._deprecation: str | None = None
@@ -64,8 +73,11 @@ class Patch:
     def take_off(self) -> None:
         """Restore the method; where that is not possible the wrapper stays as an inert part of somebody's chain."""
         self.active = False
-        if self._wrapper is not None and vars(self._owner).get(self._name) is self._wrapper:
-            setattr(self._owner, self._name, self._original)
+        places = (self._place, (self._owner, self._name))  # theirs may have been taken off since
+        found = [place for place in places if self._wrapper is not None and self._is_it(_held(*place))]
+        for holder, name in found:
+            setattr(holder, name, self._original)
+        if found:
             self._wrapper = None
         self.state = "removed" if self._owner is not None else "waiting"
 
@@ -87,17 +99,22 @@ class Patch:
             self.state = "absent"
             return
         if not self._is_ours(original):
-            self._owner, self._original = owner, original
+            self._owner, self._place = owner, _place(owner, self._name, self._rivals)
+            self._original = original = _held(*self._place)
             self._deprecation = _deprecation(original)
             self._wrapper = wrapt.FunctionWrapper(original, self._call)
-            setattr(owner, self._name, self._wrapper)
+            setattr(*self._place, self._wrapper)
         self.missing = self._missing(original)
         self.state = "changed" if self.missing else "patched"
+
+    def _is_it(self, found: Any) -> bool:
+        """Our wrapper, or what OpenTelemetry's ``unwrap()`` makes of it when it takes off one around it."""
+        return found is self._wrapper or getattr(found, "_self_parent", None) is self._wrapper
 
     def _is_ours(self, function: Any) -> bool:
         """Our wrapper is there already, perhaps under somebody else's."""
         while function is not None:
-            if function is self._wrapper:
+            if self._wrapper is not None and self._is_it(function):
                 return True
             function = getattr(function, "__wrapped__", None)
         return False
@@ -114,6 +131,25 @@ class Patch:
             return self._drive(wrapped, instance, args, kwargs) if self.active else wrapped(*args, **kwargs)
         finally:
             del args, kwargs  # the traceback of an error keeps this frame
+
+
+def _place(owner: Any, name: str, rivals: tuple[str, ...]) -> tuple[Any, str]:
+    """The class and the method, or the innermost wrapper that another instrumentation has around it."""
+    place = owner, name
+    while _is_of(rivals, found := _held(*place)):
+        place = found, "__wrapped__"
+    return place
+
+
+def _is_of(rivals: tuple[str, ...], found: Any) -> bool:
+    if not isinstance(found, wrapt.FunctionWrapper):
+        return False
+    return str(getattr(found._self_wrapper, "__module__", "")).startswith(rivals)
+
+
+def _held(holder: Any, name: str) -> Any:
+    """What is there, unbound."""
+    return vars(holder).get(name) if isinstance(holder, type) else getattr(holder, name, None)
 
 
 def _parameters(function: Any) -> Collection[str]:
@@ -140,11 +176,15 @@ def patches_of(provider: Provider) -> tuple[Patch, ...]:
     """Every wrap point of a provider: its operations, its helpers, its sockets, its seams, what reads results."""
     return (
         *(
-            Patch(what, method, _recorder(provider, what, method))
+            Patch(what, method, _recorder(provider, what, method), provider.rivals)
             for what in provider.operations
             for method in what.methods
         ),
-        *(Patch(what, method, _helper(provider, what, method)) for what in provider.helpers for method in what.methods),
+        *(
+            Patch(what, method, _helper(provider, what, method), provider.rivals)
+            for what in provider.helpers
+            for method in what.methods
+        ),
         *(
             Patch(socket, method, drive)
             for socket in provider.sockets

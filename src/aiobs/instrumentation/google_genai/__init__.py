@@ -62,6 +62,11 @@ PROVIDER = Provider(
     name="gemini",
     distribution="google-genai",
     packages=("google.genai",),
+    rivals=(
+        "opentelemetry.instrumentation.google_genai",
+        "opentelemetry.instrumentation.google_generativeai",
+        "openinference.instrumentation.google_genai",
+    ),
     client_of=client_of,
     server_of=server_of,
     shape_of=shape_of,

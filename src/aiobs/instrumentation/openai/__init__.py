@@ -44,6 +44,12 @@ PROVIDER = Provider(
     name="openai",
     distribution="openai",
     packages=("openai",),
+    rivals=(
+        "opentelemetry.instrumentation.genai.openai",
+        "opentelemetry.instrumentation.openai_v2",
+        "opentelemetry.instrumentation.openai.",
+        "openinference.instrumentation.openai",
+    ),
     client_of=client_of,
     server_of=server_of,
     shape_of=shape_of,
