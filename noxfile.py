@@ -4,8 +4,8 @@ Each session has one release of each SDK; ``make test`` runs on the newest of bo
 everything that aiobs needs, and no google-genai: openai 1.40 needs an httpx that google-genai never worked with. What a
 release lacks is skipped by ``tests/versions.py``; what of it cannot be wrapped is in ``tests/matrix/absent.json``.
 
-The sessions ``prefect`` and ``marvin`` (``make test-orchestrators``) run ``tests/orchestrators`` with the real ones, and
-``coexistence`` (``make test-coexistence``) ``tests/coexistence`` beside other instrumentations.
+The sessions ``prefect`` and ``marvin`` (``make test-orchestrators``) run ``tests/orchestrators`` with the real ones,
+and ``coexistence`` (``make test-coexistence``) ``tests/coexistence`` beside other instrumentations.
 """
 
 from __future__ import annotations
@@ -142,7 +142,8 @@ def coexistence(session: nox.Session) -> None:
         *("openinference-instrumentation-google-genai", "langfuse"),
     )
     try:
-        into(session, "constraints.txt", "--prerelease", "allow", "--editable", ".[openai,google-genai]", *others, *TOOLS)
+        ours = ("--prerelease", "allow", "--editable", ".[openai,google-genai]")
+        into(session, "constraints.txt", *ours, *others, *TOOLS)
     except nox.command.CommandFailed:
         session.error(f"{' '.join(others)} could not be installed (see above): nothing was tested.")
     given = session.posargs or ["--quiet", "--no-header"]
