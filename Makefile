@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test matrix test-orchestrators check fmt bench soak clean
+.PHONY: help setup demo test matrix test-orchestrators test-backends check fmt bench soak clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,10 @@ matrix: $(STAMP) ## Run the suites that touch an SDK on old releases of it (ARGS
 
 test-orchestrators: $(STAMP) ## Run the tests with a real Prefect and a real marvin, each in an environment of its own
 	@$(RUN)/nox --session prefect marvin -- $(ARGS)
+
+test-backends: $(STAMP) ## Run the tests with a real collector, Prometheus, VictoriaMetrics and Phoenix, obtained into .backends
+	@$(RUN)/python scripts/backends.py
+	@AIOBS_BACKENDS="$${AIOBS_BACKENDS:-.backends}" $(RUN)/python -m pytest --numprocesses 0 -rs tests/backends $(ARGS)
 
 check: $(STAMP) ## ruff, mypy --strict, import contracts, the generated pages and schema
 	@$(RUN)/ruff check .
