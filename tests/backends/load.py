@@ -91,9 +91,9 @@ def expected_spans(count: int) -> int:
     return count + len(range(0, count, IN_A_FUNCTION))
 
 
-def tokens(spans: Sequence[ReadableSpan]) -> dict[tuple[str, str], int]:
+def tokens(spans: Sequence[ReadableSpan]) -> dict[tuple[str, ...], int]:
     """What spans say was used, by requested model and kind (``input``, ``output``)."""
-    found: dict[tuple[str, str], int] = {}
+    found: dict[tuple[str, ...], int] = {}
     for attributes in (span.attributes or {} for span in spans):
         for kind in ("input", "output"):
             used = attributes.get(f"gen_ai.usage.{kind}_tokens")

@@ -18,7 +18,6 @@ from urllib.parse import urlencode
 from urllib.request import urlopen
 
 import pytest
-
 from backends import BACKENDS
 
 T = TypeVar("T")
