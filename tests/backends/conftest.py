@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+import aiobs
+from aiobs.exporters import prometheus as scraped
 from tests.backends import servers
 
 collect_ignore_glob = [] if os.environ.get("AIOBS_BACKENDS") else ["test_*.py"]
@@ -32,3 +34,14 @@ def phoenix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a Phoenix, which is slow to start: one for all tests, each in a project of its own."""
     with servers.phoenix(tmp_path_factory.mktemp("phoenix")) as address:
         yield address
+
+
+@pytest.fixture
+def nothing_served() -> Iterator[None]:
+    """The address for scrapes goes with the test."""
+    yield
+    aiobs.shutdown()
+    for server, _ in scraped._served.values():
+        server.shutdown()
+        server.server_close()
+    scraped._served.clear()

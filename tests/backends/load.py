@@ -77,11 +77,14 @@ def failing(request: Request) -> Answer | None:
     return Answer(fault=Fault(status=429, message="slow down")) if is_to_fail else None
 
 
-def make_calls(count: int) -> None:
-    """So many, in a few threads."""
-    with Simulator() as simulator, ThreadPoolExecutor(THREADS) as pool:
-        simulator.on(failing)
-        client = simulator.openai()
+def make_calls(count: int, simulator: Simulator | None = None) -> None:
+    """So many, in a few threads, to this simulator or one of their own."""
+    if simulator is None:
+        with Simulator() as own:
+            return make_calls(count, own)
+    simulator.on(failing)
+    client = simulator.openai()
+    with ThreadPoolExecutor(THREADS) as pool:
         for done in [pool.submit(call, client, number) for number in range(count)]:
             done.result()
 

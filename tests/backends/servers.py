@@ -48,10 +48,14 @@ def get(url: str, **query: Any) -> Any:
         return json.load(answer)
 
 
-def answers(url: str) -> bool:
-    """Whether the server answers anything there."""
+def answers(address: str) -> bool:
+    """Whether a server answers at the URL, or takes connections at ``host:port``."""
     try:
-        with urlopen(url, timeout=5):
+        if "/" not in address:
+            host, _, port = address.partition(":")
+            socket.create_connection((host, int(port)), 5).close()
+            return True
+        with urlopen(address, timeout=5):
             return True
     except HTTPError as error:
         error.close()
@@ -67,6 +71,14 @@ def until(look: Callable[[], T], seconds: float, what: str) -> T:
         assert time.monotonic() < end, f"not within {seconds:g} s: {what}; last seen: {found!r}"
         time.sleep(EVERY)
     return found
+
+
+def until_equal(look: Callable[[], T], expected: T, seconds: float) -> None:
+    """Wait for ``look`` to find this; what it found last is compared."""
+    end = time.monotonic() + seconds
+    while (found := look()) != expected and time.monotonic() < end:
+        time.sleep(EVERY)
+    assert found == expected
 
 
 @contextmanager
@@ -178,11 +190,12 @@ def collector(folder: Path, **more: Any) -> Collector:
 
 
 @contextmanager
-def prometheus(folder: Path, target: str) -> Iterator[str]:
-    """Prometheus that scrapes one address each second; its own address."""
+def prometheus(folder: Path, target: str, rules: Path | None = None) -> Iterator[str]:
+    """Prometheus that scrapes this address each second; its own address."""
     address = f"{HOST}:{free_port()}"
-    scraped = {"job_name": "aiobs", "static_configs": [{"targets": [target]}]}
-    settings = {"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": [scraped]}
+    jobs = [{"job_name": "aiobs", "static_configs": [{"targets": [target]}]}]
+    times = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
+    settings = {"global": times, "scrape_configs": jobs, "rule_files": [str(rules)] if rules else []}
     (folder / "prometheus.yml").write_text(json.dumps(settings), "utf-8")
     command = [
         *(program("prometheus"), "--config.file=prometheus.yml", "--storage.tsdb.path=data"),

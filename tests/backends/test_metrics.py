@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -24,17 +24,6 @@ DURATION = "gen_ai_client_inference_duration_seconds_count"
 Found = dict[tuple[str, ...], int]
 
 
-@pytest.fixture
-def nothing_served() -> Iterator[None]:
-    """The address for scrapes goes with the test."""
-    yield
-    aiobs.shutdown()
-    for server, _ in scraped._served.values():
-        server.shutdown()
-        server.server_close()
-    scraped._served.clear()
-
-
 def query(address: str, text: str, *labels: str) -> Found:
     """What PromQL finds, by the values of these labels."""
     answer = servers.get(f"{address}/api/v1/query", query=text)
@@ -53,7 +42,7 @@ def totals(address: str, names: dict[str, str]) -> Found:
 
 def check_totals(address: str, expected: Found, failures: Found) -> None:
     """Both metrics of tokens, and the number of calls by model and error."""
-    servers.until(lambda: totals(address, TOKENS) == expected, 30, f"{expected} in {TOKENS}")
+    servers.until_equal(lambda: totals(address, TOKENS), expected, 30)
     assert totals(address, COUNTED) == expected
     calls = query(address, f"sum by ({MODEL}, {ERROR}) ({DURATION})", MODEL, ERROR)
     assert calls == failures
