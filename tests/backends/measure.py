@@ -1,6 +1,6 @@
 """Spans a second through the exporter ``otlp`` into a real collector, and bytes a span: for docs/scaling.md, no test.
 
-    AIOBS_BACKENDS=.backends python -m tests.backends.measure
+    PYTHONPATH=.:scripts python -m tests.backends.measure
 
 Spans of real calls, with content and without, go through the queue again and again, as a burst; each line has the
 median of the rounds, the least and the most.

@@ -1,6 +1,6 @@
 """Pictures of Phoenix's page with a few calls on it, to look at: by hand, no test.
 
-    AIOBS_BACKENDS=.backends python -m tests.backends.page OUT
+    PYTHONPATH=.:scripts python -m tests.backends.page OUT
 
 It needs ``playwright`` and a Chromium (``CHROMIUM``, else what the path has), and writes ``spans.png`` and ``call.png``
 into the folder OUT.
