@@ -64,12 +64,12 @@ def answers(address: str) -> bool:
         return False
 
 
-def until(look: Callable[[], T], seconds: float, what: str) -> T:
+def until(look: Callable[[], T], seconds: float, what: str, every: float = EVERY) -> T:
     """What ``look`` finds as soon as that is true; an AssertionError with the last look after so many seconds."""
     end = time.monotonic() + seconds
     while not (found := look()):
         assert time.monotonic() < end, f"not within {seconds:g} s: {what}; last seen: {found!r}"
-        time.sleep(EVERY)
+        time.sleep(every)
     return found
 
 

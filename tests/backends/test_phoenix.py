@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext
 
@@ -16,7 +17,8 @@ from aiobs.exporters.registry import Exporter
 from tests.backends.load import expected_spans, make_calls, observed
 from tests.backends.servers import get, until
 
-CALLS = 1_000  # not ten thousand: Phoenix writes some two hundred spans a second
+CALLS = 10_000
+EVERY = 3.0  # seconds between two looks, each of which reads all spans
 PROJECT = "aiobs-tests"
 KINDS = {"chat": "LLM", None: "CHAIN"}
 PAGE = 1_000
@@ -137,6 +139,7 @@ def by_id(spans: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     return found
 
 
+@pytest.mark.nonconforming("the same calls are checked with a collector: looking at each takes longer than they do")
 def test_phoenix_has_every_span(phoenix: str) -> None:
     """Each once, with everything that it has, as a call of a model or a function."""
     with observed([Exporter("phoenix", endpoint=phoenix, project=PROJECT)], capture_content="span_only") as kept:
@@ -144,7 +147,7 @@ def test_phoenix_has_every_span(phoenix: str) -> None:
         assert aiobs.flush()
         recorded = kept.get_finished_spans()
     assert len(recorded) == expected_spans(CALLS)
-    until(lambda: is_there(phoenix) and len(spans_in(phoenix)) >= len(recorded), 120, f"{len(recorded)} spans")
+    until(lambda: is_there(phoenix) and len(spans_in(phoenix)) >= len(recorded), 240, f"{len(recorded)} spans", EVERY)
     arrived, expected = by_id(spans_in(phoenix)), by_id([as_phoenix(span) for span in recorded])
     assert arrived.keys() == expected.keys()
     different = [(arrived[key], expected[key]) for key in expected if arrived[key] != expected[key]]
