@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -125,15 +126,18 @@ def test_calls_are_of_every_kind(collector: Collector) -> None:
     assert counted == {"streamed": 8, "failed": 5, "inside": 4, "asked": 200}
 
 
-def test_the_burst_arrives(collector: Collector) -> None:
-    """8,000 spans as fast as a program can make them."""
-    with observed([Exporter("otlp", endpoint=collector.endpoint)]):
+def test_the_burst_arrives(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """8,000 spans while the collector stands still, as fast as a program can make them."""
+    made = collector(tmp_path_factory.mktemp("collector"))
+    with made.running() as process, observed([Exporter("otlp", endpoint=made.endpoint)]):
+        process.send_signal(signal.SIGSTOP)
         for number in range(8_000):
             with span(f"s{number}"):
                 pass
+        process.send_signal(signal.SIGCONT)
         assert aiobs.flush()
-    until(lambda: len(collector.spans()) >= 8_000, 30, "8,000 spans")
-    assert sorted(span["name"] for span in collector.spans()) == sorted(f"s{number}" for number in range(8_000))
+        until(lambda: len(made.spans()) >= 8_000, 30, "8,000 spans")
+    assert sorted(span["name"] for span in made.spans()) == sorted(f"s{number}" for number in range(8_000))
     assert not losses.lost
 
 
