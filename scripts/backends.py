@@ -17,6 +17,7 @@ import time
 import venv
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,10 @@ CACHE = Path(os.environ.get("AIOBS_BACKENDS") or ROOT / ".backends").resolve()
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 MINUTES = 10
 """Of one command: the longest compiles the collector."""
+
+
+AT_ONCE = 2
+"""One downloads while the other compiles."""
 
 
 class Unobtainable(Exception):
@@ -235,11 +240,18 @@ def main() -> None:
     given = parser.parse_args()
     if unknown := set(given.names) - set(BACKENDS):
         parser.error(f"no backend {', '.join(sorted(unknown))}; there are {', '.join(BACKENDS)}")
-    for backend in (BACKENDS[name] for name in given.names or BACKENDS):
-        started = time.monotonic()
-        if not given.check:
-            obtained(backend)
-        print(row(backend, time.monotonic() - started), flush=True)
+    chosen = [BACKENDS[name] for name in given.names or BACKENDS]
+    with ThreadPoolExecutor(1 if given.check else AT_ONCE) as pool:
+        for line in pool.map(partial(row_of, is_to_obtain=not given.check), chosen):
+            print(line, flush=True)
+
+
+def row_of(backend: Backend, *, is_to_obtain: bool) -> str:
+    """Its line of the table, after it was obtained or only looked at."""
+    started = time.monotonic()
+    if is_to_obtain:
+        obtained(backend)
+    return row(backend, time.monotonic() - started)
 
 
 if __name__ == "__main__":
