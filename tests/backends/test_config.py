@@ -90,7 +90,9 @@ QUIET = {"service": {"telemetry": {"metrics": {"level": "none"}}}}
 def collector(names: list[str], ready: str, environment: dict[str, str], folder: Path) -> Iterator[None]:
     """A collector with these files."""
     files = [f"--config={CONFIG / name}" for name in names]
-    with servers.running([servers.program("otelcol"), *files], ready, folder, environment=environment):
+    with servers.running(
+        [servers.program("otelcol"), *files], ready, folder, environment={**environment, "OWN_METRICS": "none"}
+    ):
         yield
 
 
