@@ -91,7 +91,10 @@ def test_no_public_function_shares_a_name_with_a_submodule() -> None:
 def test_the_extras() -> None:
     """Those that have a feature; ``all`` is all of them but Prefect (design note 012) and what developers need."""
     extras = set(metadata.metadata("aiobs").get_all("Provides-Extra") or [])
-    assert extras == {"openai", "google-genai", "grpc", "prefect", "media", "threads", "all", "dev"}
+    assert extras == {
+        *("openai", "google-genai", "grpc", "prefect", "media", "threads"),
+        *("prometheus", "redaction", "all", "dev"),
+    }
     brought: dict[str, set[str]] = {extra: set() for extra in extras}
     for line in metadata.requires("aiobs") or []:
         requirement, _, extra = line.partition("; extra == ")

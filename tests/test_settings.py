@@ -69,7 +69,7 @@ def test_an_unknown_exporter() -> None:
     """SX-06: the message lists the known ones."""
     with pytest.raises(
         ConfigurationError,
-        match=r"no exporter 'jaeger'.*console, json, langfuse, memory, none, otlp, phoenix, prometheus",
+        match=r"no exporter 'jaeger'.*console, json, langfuse, memory, none, otlp, otlp-json, phoenix, prometheus",
     ):
         configure(exporters="jaeger")
 

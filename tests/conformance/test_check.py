@@ -403,6 +403,12 @@ def test_our_scope_is_named_in_three_places() -> None:
     the session file, which no tracer makes.
     """
     source = Path(names.__file__).parents[1]
+    ours = {"capture/telemetry.py", "exporters/otel.py", "exporters/otlp_probe.py"}
+    copies = {
+        "exporters/rewriting.py",
+        "exporters/otlp_decoding.py",
+        "exporters/otlp_metrics_decoding.py",
+    }  # of others'
     makers = {"get_tracer", "get_meter", "get_logger", "InstrumentationScope"}
     callers = {
         file.relative_to(source).as_posix()
@@ -410,7 +416,7 @@ def test_our_scope_is_named_in_three_places() -> None:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and called(node) in makers and "testing" not in file.parts
     }
-    assert callers == {"capture/telemetry.py", "exporters/otel.py", "exporters/otlp_probe.py"}
+    assert callers == ours | copies
 
 
 def called(node: ast.Call) -> str:

@@ -48,7 +48,8 @@ def test_values_are_shown_as_they_are_given(monkeypatch: pytest.MonkeyPatch) -> 
         (
             "AIOBS_EXPORTERS",
             "jaeger",
-            "AIOBS_EXPORTERS: There is no exporter 'jaeger'. Known are: console, json, none, otlp.",
+            "AIOBS_EXPORTERS: There is no exporter 'jaeger'. Known are: console, json, langfuse, memory, none, otlp, "
+            "otlp-json, phoenix, prometheus.",
         ),
     ],
 )

@@ -20,8 +20,9 @@ from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProces
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from aiobs import observer
-from aiobs.exporters import otlp
 from aiobs.exporters.console import ConsoleTree
+from aiobs.exporters.delivery import deliver
+from aiobs.exporters.registry import Exporter
 from aiobs.instrumentation import Instrumentor
 from aiobs.testing import OTLPSink
 
@@ -97,7 +98,7 @@ class Outputs:
         self._monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", self._sink.endpoint)
         self._monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_on")
         self._monkeypatch.setenv("AIOBS_SEMCONV", self._setting.names)
-        sent = otlp.pipelines()
+        sent = deliver(Exporter("otlp"))
         self._tree, self._console = io.StringIO(), io.StringIO()
         self._spans, self._records, self._metrics = (
             InMemorySpanExporter(),
