@@ -25,10 +25,12 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SpanExportResult
 
 from aiobs.errors import ConfigurationError, UnreadableFile
+from aiobs.exporters import Exporter
 from aiobs.exporters import line_file as module
 from aiobs.exporters import lines as lines_module
+from aiobs.exporters.delivery import deliver
 from aiobs.exporters.line_file import LineFile, pack
-from aiobs.exporters.otlp_json import OTLPJSONSpanExporter, line_file, pipelines
+from aiobs.exporters.otlp_json import OTLPJSONSpanExporter, line_file
 from aiobs.reading import otlp_json as reading
 from tests.exporters.test_otlp_encoding import named
 
@@ -58,7 +60,8 @@ def place(tmp_path: Path) -> Path:
 
 def test_all_three_signals_go_to_one_file(place: Path) -> None:
     """Spans, log records and metrics, one object a line, readable by their user only."""
-    made = pipelines(path=str(place), rotate_bytes="1000000", gzip="0", fsync="batch")
+    options = {"path": str(place), "rotate_bytes": "1000000", "gzip": "0", "fsync": "batch"}
+    made = deliver(Exporter("otlp-json", **options))  # type: ignore[arg-type]  # options as text
     traces, logs = TracerProvider(shutdown_on_exit=False), LoggerProvider(shutdown_on_exit=False)
     traces.add_span_processor(made.span_processors[0])
     logs.add_log_record_processor(made.log_processors[0])
