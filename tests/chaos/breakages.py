@@ -256,10 +256,10 @@ COLLABORATORS = (
     Collaborator("monotonic-clock", ("aiobs.clock.perf_counter_ns",), CLOCK),
     Collaborator("serialiser", ("aiobs.semconv.serialise._to_json",), loses=_FILE),
     *(
-        Collaborator(f"journal-{name}", (f"aiobs.exporters.journal:os.{name}",), FILES, loses=_FILE)
-        for name in ("open", "write", "fstat")
+        Collaborator(f"journal-{name}", tuple(f"aiobs.exporters.{module}:os.{name}" for module in modules), FILES, loses=_FILE)
+        for name, modules in (("open", ["journal"]), ("write", ["journal", "lines"]), ("fstat", ["lines"]))
     ),
-    Collaborator("journal-flock", ("aiobs.exporters.journal:fcntl.flock",), FILES, loses=_FILE),
+    Collaborator("journal-flock", ("aiobs.exporters.lines:fcntl.flock",), FILES, loses=_FILE),
     *(
         Collaborator(f"file-{name}", (f"aiobs.exporters.session_file:os.{name}",), ("raises", "hangs", "no-space"))
         for name in ("open", "replace", "fsync")
