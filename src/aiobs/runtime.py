@@ -366,9 +366,14 @@ def _sent(exporter: Any, text: Any, with_tree: bool, options: Mapping[str, Any],
 
 
 def flush(timeout: float = FLUSH_TIMEOUT) -> bool:
-    """End what was let go of and send what is queued; False if that took longer than ``timeout`` seconds."""
+    """End what was let go of and send what is queued.
+
+    False if that took longer than ``timeout`` seconds, or an exporter of ours still holds something (a spool whose
+    backend is away).
+    """
     guarded(deferred.settle)
-    return together([provider.force_flush for provider in _providers() if hasattr(provider, "force_flush")], timeout)
+    steps = [provider.force_flush for provider in _providers() if hasattr(provider, "force_flush")]
+    return together(steps, timeout) and _runtime.outputs.are_flushed
 
 
 def shutdown(timeout: float = FLUSH_TIMEOUT) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any, Generic, TypeVar
 
 from opentelemetry.sdk._logs import LogRecordProcessor, ReadWriteLogRecord
@@ -21,6 +20,7 @@ class _Several(Generic[P]):
 
     def __init__(self) -> None:
         self.processors: tuple[P, ...] = ()
+        self.is_flushed = True  # by the last flush; a spool whose backend is away is not
 
     def exchange(self, processors: tuple[P, ...], timeout: float) -> None:
         """From now on these; those that are not among them are flushed and closed, for at most ``timeout`` seconds."""
@@ -34,8 +34,11 @@ class _Several(Generic[P]):
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Flush them all; False if one takes longer or fails."""
-        steps = (partial(each.force_flush, timeout_millis) for each in self.processors)
-        return together(steps, timeout_millis / 1000)
+        results: list[bool] = []
+        steps = [partial(_flush, each, timeout_millis, results) for each in self.processors]
+        in_time = together(steps, timeout_millis / 1000)
+        self.is_flushed = in_time and len(results) == len(steps) and False not in results
+        return self.is_flushed
 
 
 class SpanFanOut(_Several[SpanProcessor], SpanProcessor):
@@ -56,24 +59,25 @@ class LogFanOut(_Several[LogRecordProcessor], LogRecordProcessor):
             guarded(processor.on_emit, log_record)
 
 
+def _flush(processor: Any, timeout_millis: int, results: list[bool]) -> None:
+    results.append(processor.force_flush(timeout_millis))
+
+
 def together(steps: Iterable[Callable[[], Any]], timeout: float = 30.0) -> bool:
     """Run the steps at the same time, each in a thread that may be left behind: not every exporter keeps to a timeout.
 
-    True if all of them ended within ``timeout`` seconds, and none returned False.
+    True if all of them ended within ``timeout`` seconds, however.
     """
-    results: list[Any] = []
     threads: list[threading.Thread] = []
     for step in steps:
-        thread = threading.Thread(
-            target=lambda step=step: results.append(guarded(step)), name="aiobs-flush", daemon=True
-        )
+        thread = threading.Thread(target=guarded, args=[step], name="aiobs-flush", daemon=True)
         try:
             thread.start()
         except RuntimeError:  # the interpreter is going down: Python 3.12 starts no threads any more
-            results.append(guarded(step))
+            guarded(step)
         else:
             threads.append(thread)
     until = time.monotonic() + timeout
     for thread in threads:
         thread.join(max(0.0, until - time.monotonic()))
-    return not any(thread.is_alive() for thread in threads) and False not in results
+    return not any(thread.is_alive() for thread in threads)

@@ -45,6 +45,11 @@ class Outputs:
         self.logs.exchange(tuple(one for each in made for one in each.log_processors), CLOSING_TIMEOUT)
         return tuple(reader for each in made for reader in each.metric_readers)
 
+    @property
+    def are_flushed(self) -> bool:
+        """The last flush left nothing with an exporter."""
+        return self.spans.is_flushed and self.logs.is_flushed
+
     def give_up(self) -> None:
         """Count what is still queued as lost, at the exit of the process."""
         for processor in (*self.spans.processors, *self.logs.processors):
