@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from opentelemetry.sdk._logs import LogRecordProcessor, ReadWriteLogRecord
