@@ -654,7 +654,7 @@ VICTIM = """
 
 @pytest.mark.timeout(240)
 def test_killed_at_random_moments(make: Make, tmp_path: Path) -> None:
-    """``kill -9``, fifty times: all that ``export`` had taken arrives, at most a batch per kill twice."""
+    """``kill -9``, fifty times: all that ``export`` had taken arrives, and each kill repeats a batch at most."""
     acknowledged, rounds = tmp_path / "acknowledged", 50
     with OTLPSink() as sink:
         command = [
@@ -674,7 +674,7 @@ def test_killed_at_random_moments(make: Make, tmp_path: Path) -> None:
     assert len(taken) > rounds
     assert [name for name in taken if not found[name]] == []
     assert sum(count > 1 for count in found.values()) <= rounds * spool_folder.BATCH_ITEMS
-    assert max(found.values()) <= 2 + rounds // 10
+    assert max(found.values()) <= 1 + rounds  # a batch that is under way at each of them
 
 
 def test_a_process_that_ends_with_a_dead_backend_loses_nothing(make: Make, tmp_path: Path) -> None:
