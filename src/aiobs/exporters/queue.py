@@ -29,7 +29,29 @@ PART_BYTES = 4 * 2**20
 T = TypeVar("T")
 
 
-class SpanQueue(SpanProcessor):
+class _Queue:
+    """What both queues do alike: a batch processor of the SDK, the exporter behind it, and the room of both."""
+
+    _batch: Any
+    _outgoing: Any
+    _room: _Room
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Export what is queued, and what the exporter itself keeps (a spool); its own timeout bounds it."""
+        self._batch.force_flush(timeout_millis)
+        return self._outgoing.force_flush(timeout_millis) is not False  # the SDK's default says nothing
+
+    def shutdown(self) -> None:
+        """Export what is queued and close the exporter; what it had no time for is counted."""
+        self._batch.shutdown()
+        self.give_up()
+
+    def give_up(self) -> None:
+        """Count what is queued as lost: nobody waits for it any longer."""
+        self._room.close()
+
+
+class SpanQueue(_Queue, SpanProcessor):
     """Ended spans on their way to an exporter: its share, as it may have them, in batches, in the background."""
 
     def __init__(self, name: str, exporter: SpanExporter, rewriter: Rewriter | None, sampling: Sampling) -> None:
@@ -46,21 +68,8 @@ class SpanQueue(SpanProcessor):
         if taken is not None and self._room.enter():
             self._batch.on_end(taken)
 
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Export what is queued, and what the exporter itself keeps (a spool); its own timeout bounds it."""
-        return self._batch.force_flush(timeout_millis) and self._outgoing.force_flush(timeout_millis)
 
-    def shutdown(self) -> None:
-        """Export what is queued and close the exporter; what it had no time for is counted."""
-        self._batch.shutdown()  # type: ignore[no-untyped-call]  # the SDK's own signature
-        self.give_up()
-
-    def give_up(self) -> None:
-        """Count what is queued as lost: nobody waits for it any longer."""
-        self._room.close()
-
-
-class LogQueue(LogRecordProcessor):
+class LogQueue(_Queue, LogRecordProcessor):
     """Log records on their way to an exporter, as spans in a ``SpanQueue``."""
 
     def __init__(self, name: str, exporter: LogRecordExporter, rewriter: Rewriter | None, sampling: Sampling) -> None:
@@ -74,19 +83,6 @@ class LogQueue(LogRecordProcessor):
         """Queue the record, unless its trace is not of the share or there is no room."""
         if self._sampling.takes_trace(log_record.log_record.trace_id or 0) and self._room.enter():
             self._batch.on_emit(log_record)
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Export what is queued, and what the exporter itself keeps (a spool); its own timeout bounds it."""
-        return self._batch.force_flush(timeout_millis) and self._outgoing.force_flush(timeout_millis)
-
-    def shutdown(self) -> None:
-        """Export what is queued and close the exporter; what it had no time for is counted."""
-        self._batch.shutdown()  # type: ignore[no-untyped-call]  # the SDK's own signature
-        self.give_up()
-
-    def give_up(self) -> None:
-        """Count what is queued as lost: nobody waits for it any longer."""
-        self._room.close()
 
 
 class OutgoingMetrics(MetricExporter):
