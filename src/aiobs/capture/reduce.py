@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -131,8 +130,7 @@ class _Reduction:
         return f"<{kind.__name__}>" if fields is None else self._mapping(fields.items, len(fields), depth)
 
     def _mapping(self, pairs: Callable[[], Iterable[tuple[Any, Any]]], count: int, depth: int) -> dict[str, Any]:
-        most = min(self._policy.max_keys, self._room)
-        self._room -= min(most, count)
+        most = self._taken(self._policy.max_keys, count)
         kept: dict[str, Any] = {}
         for key, item in _first(pairs, most):
             name = key[:LONGEST_KEY] if type(key) is str else self._key(key)
@@ -142,12 +140,18 @@ class _Reduction:
         return kept
 
     def _items(self, items: Callable[[], Iterable[Any]], count: int, depth: int) -> list[Any]:
-        most = min(self._policy.max_items, self._room)
-        self._room -= min(most, count)
+        most = self._taken(self._policy.max_items, count)
         kept = [self.value(item, depth + 1) for item in _first(items, most)]
         if count > len(kept):
             kept.append(f"... (+{count - len(kept)} more)")
         return kept
+
+    def _taken(self, most: int, count: int) -> int:
+        """So many of the ``count`` values are kept; they take their room."""
+        if count > most or count > self._room:
+            count = min(most, self._room)
+        self._room -= count
+        return count
 
     def _key(self, key: Any) -> str:
         return str(self.value(key, self._policy.max_depth))[:LONGEST_KEY]
@@ -155,10 +159,14 @@ class _Reduction:
 
 def _first(items: Callable[[], Iterable[_T]], most: int) -> list[_T]:
     """The first of them, copied at once; what another thread changed meanwhile is read again."""
-    for _ in range(_READINGS):
-        with suppress(RuntimeError):  # the collector ran, and with it that thread
+    left = _READINGS
+    while True:
+        try:
             return [*islice(items(), most)]
-    return [*islice(items(), most)]
+        except RuntimeError:  # the collector ran, and with it that thread
+            if not left:
+                raise
+            left -= 1
 
 
 def _large(value: int) -> str:
