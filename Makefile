@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test matrix test-orchestrators test-coexistence test-backends check fmt bench soak clean
+.PHONY: help setup demo test matrix test-orchestrators test-coexistence backends test-backends check fmt bench soak clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,8 +38,10 @@ test-orchestrators: $(STAMP) ## Run the tests with a real Prefect and a real mar
 test-coexistence: $(STAMP) ## Run the tests beside other instrumentations of the same SDKs
 	@$(RUN)/nox --session coexistence -- $(ARGS)
 
-test-backends: $(STAMP) ## Run the tests with a real collector, Prometheus, VictoriaMetrics and Phoenix, obtained into .backends
+backends: $(STAMP) ## Obtain a real collector, Prometheus, VictoriaMetrics and Phoenix into .backends (five minutes, once)
 	@$(RUN)/python scripts/backends.py
+
+test-backends: backends ## Run the tests with these
 	@AIOBS_BACKENDS="$${AIOBS_BACKENDS:-.backends}" $(RUN)/python -m pytest --numprocesses 0 -rs tests/backends $(ARGS)
 
 check: $(STAMP) ## ruff, mypy --strict, import contracts, the generated pages and schema

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
+import threading
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,13 +17,17 @@ from opentelemetry.trace import SpanContext, SpanKind, StatusCode
 import aiobs
 from aiobs import losses, span
 from aiobs.exporters.registry import Exporter
+from aiobs.exporters.spool_folder import BATCH_ITEMS
 from aiobs.losses import Loss
+from aiobs.testing import Simulator
 from tests.backends.load import expected_spans, make_calls, observed
 from tests.backends.servers import Collector, collector, until
 
 CALLS = 10_000
+OUTAGE = float(os.environ.get("AIOBS_OUTAGE_SECONDS", "60"))  # read before the fixtures clear the environment
 KINDS = {SpanKind.INTERNAL: 1, SpanKind.SERVER: 2, SpanKind.CLIENT: 3, SpanKind.PRODUCER: 4, SpanKind.CONSUMER: 5}
 STATUSES = {StatusCode.UNSET: 0, StatusCode.OK: 1, StatusCode.ERROR: 2}
+BURST = 100
 FLAGS = 0x100
 """The official exporter says only that it knows whether a parent is remote; the trace's own flags it leaves out."""
 
@@ -161,6 +168,51 @@ def test_a_collector_that_dies_and_comes_back(
     assert [record.getMessage() for record in told if "lost" in record.getMessage()] == [
         "aiobs: the exporter otlp lost 200 span(s): the log of the exporter says why; a spool would have kept them."
     ]
+
+
+def test_a_minute_without_a_collector_loses_nothing(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Gone under load for a minute, and back: with a spool every span is there in the end.
+
+    It is ended, not killed: what a collector has taken and not written yet is its own to lose.
+    """
+    made, ended, made_calls = collector(tmp_path_factory.mktemp("collector")), threading.Event(), 0
+
+    def load(simulator: Simulator) -> None:
+        nonlocal made_calls
+        while not ended.is_set():
+            make_calls(BURST, simulator)
+            made_calls += BURST
+            ended.wait(0.25)  # some four hundred spans a second
+
+    exporters = [Exporter("otlp", endpoint=made.endpoint, timeout=1, spool=str(tmp_path / "spool"), signals="traces")]
+    with observed(exporters, capture_content="span_only") as kept, Simulator() as simulator:
+        caller = threading.Thread(target=load, args=(simulator,))
+        with made.running():
+            caller.start()
+            until(lambda: len(made.spans()) >= BURST, 30, "the first spans")
+        before = made_calls
+        assert not ended.wait(OUTAGE)
+        during = made_calls - before
+        with made.running():
+            until(lambda: made_calls > before + during + BURST, 60, "calls after the outage")
+            ended.set()
+            caller.join()
+            until(aiobs.flush, 60, "the spool is empty")
+            ids = {span.context.span_id: span for span in kept.get_finished_spans() if span.context is not None}
+            until(lambda: len({*spans_by_id(made)}) >= len(ids), 30, "every span")
+    arrived = spans_by_id(made)
+    assert during > 10 * OUTAGE, "the load went on while nobody listened"
+    assert [name for name in (f"{number:016x}" for number in ids) if name not in arrived] == []
+    assert not losses.lost
+    assert sum(map(len, arrived.values())) - len(arrived) <= BATCH_ITEMS, "more than the batch that was under way"
+
+
+def spans_by_id(made: Collector) -> dict[str, list[Mapping[str, Any]]]:
+    """What has arrived, some of it twice."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for arrived in made.spans():
+        found.setdefault(arrived["spanId"], []).append(arrived)
+    return found
 
 
 def emit(name: str, count: int) -> None:
