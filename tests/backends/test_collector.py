@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import threading
@@ -164,10 +163,10 @@ def test_a_collector_that_dies_and_comes_back(
     names = [span["name"] for span in made.spans()]
     assert (names.count("up 0"), names.count("up 300"), names.count("down")) == (300, 300, 0)
     assert losses.lost == {Loss("otlp", "span", "export_failed"): 200}
-    told = [record for record in caplog.records if record.name == "aiobs" and record.levelno == logging.WARNING]
-    assert [record.getMessage() for record in told if "lost" in record.getMessage()] == [
-        "aiobs: the exporter otlp lost 200 span(s): the log of the exporter says why; a spool would have kept them."
+    told = [
+        record.getMessage() for record in caplog.records if record.name == "aiobs" and record.levelname == "WARNING"
     ]
+    assert ["the exporter otlp lost 200 span(s)" in text for text in told if "lost" in text] == [True]
 
 
 def test_a_minute_without_a_collector_loses_nothing(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
