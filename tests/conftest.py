@@ -22,7 +22,8 @@ from tests.session_files import Shelf
 from tests.thinning import due
 from tests.versions import FILES, has, needs
 
-collect_ignore = [] if has("gemini") else ["instrumentation/google_genai"]
+OF_BOTH_SDKS = ["instrumentation/test_decisions.py", "instrumentation/openai/test_live_decisions.py"]
+collect_ignore = [] if has("gemini") else ["instrumentation/google_genai", *OF_BOTH_SDKS]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -21,6 +21,7 @@ from aiobs.losses import Loss
 from aiobs.testing import Simulator
 from tests.backends.load import expected_spans, make_calls, observed
 from tests.backends.servers import Collector, collector, until
+from tests.docs.test_readme import WAYS, follow
 
 CALLS = 10_000
 OUTAGE = float(os.environ.get("AIOBS_OUTAGE_SECONDS", "60"))  # read before the fixtures clear the environment
@@ -130,6 +131,17 @@ def test_calls_are_of_every_kind(collector: Collector) -> None:
         "asked": sum("gen_ai.input.messages" in names for names in keys),
     }
     assert counted == {"streamed": 8, "failed": 5, "inside": 4, "asked": 200}
+
+
+@pytest.mark.nonconforming("the program that sends is another process")
+@pytest.mark.parametrize("way", WAYS)
+def test_a_reader_of_the_readme_sees_a_call(
+    collector: Collector, way: str, simulator: Simulator, tmp_path: Path
+) -> None:
+    """Its lines, by code and without, and a collector on this machine: the call is there when the program has ended."""
+    follow(way, collector.endpoint, simulator, tmp_path)
+    [found] = until(collector.spans, 10, "a span")
+    assert found["name"] == "chat gpt-4o-mini"
 
 
 def test_the_burst_arrives(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import pytest
 
-from aiobs.testing import Simulator
+from aiobs.testing import OTLPSink, Simulator
+from aiobs.testing.otlp_sink import attributes_of
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -45,18 +46,49 @@ def blocks_of_guides() -> list[Block]:
     return [block for guide in GUIDES for block in blocks((ROOT / "docs" / guide).read_text("utf-8"))]
 
 
-def run(code: str, simulator: Simulator, folder: Path) -> None:
+def run(code: str, simulator: Simulator, folder: Path, **environment: str) -> None:
     """Run a program as a reader would, with the provider on this machine."""
-    environment = {**os.environ, **simulator.environment()}
-    program = [sys.executable, "-W", "error", "-c", code]
-    done = subprocess.run(program, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    run_program([sys.executable, "-W", "error", "-c", code], simulator, folder, **environment)
+
+
+def run_program(program: list[str], simulator: Simulator, folder: Path, **environment: str) -> None:
+    """Any program, with the provider on this machine; it has nothing to complain of."""
+    around = {**os.environ, **simulator.environment(), **environment}
+    done = subprocess.run(program, cwd=folder, env=around, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    assert "aiobs" not in done.stderr, done.stderr
 
 
 @pytest.mark.parametrize("block", blocks(), ids=lambda block: block.heading)
 def test_every_python_block_of_the_readme_runs(block: Block, simulator: Simulator, tmp_path: Path) -> None:
-    """Copied from the page, it runs, without a warning."""
-    run(block.code, simulator, tmp_path)
+    """Copied from the page, it runs, without a warning; where it sends something, somebody is there."""
+    with OTLPSink() as sink:
+        run(block.code, simulator, tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=sink.endpoint)
+
+
+WAYS = ("code", "no code")
+
+
+def follow(way: str, endpoint: str, simulator: Simulator, folder: Path) -> None:
+    """What "To a collector" says, either way: the program, or its last lines alone under ``opentelemetry-instrument``."""
+    code = next(block.code for block in blocks() if block.heading == "To a collector")
+    if way == "code":
+        return run(code, simulator, folder, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint)
+    plain = [line for line in code.splitlines() if "aiobs" not in line and "nstrument" not in line]
+    (folder / "app.py").write_text("\n".join(line for line in plain if not line.startswith("configure")), "utf-8")
+    [command] = re.findall(r"^\$ OTEL_EXPORTER_OTLP_ENDPOINT=\S+ (opentelemetry-instrument .*)$", README, re.MULTILINE)
+    activated = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    run_program(command.split(), simulator, folder, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, PATH=activated)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_reader_has_the_call_in_a_collector(way: str, simulator: Simulator, tmp_path: Path) -> None:
+    """With the lines of the page and nothing else, by code and without: one span, with its tokens."""
+    with OTLPSink() as sink:
+        follow(way, sink.endpoint, simulator, tmp_path)
+    [span] = sink.spans
+    assert span.name == "chat gpt-4o-mini"
+    assert "gen_ai.usage.input_tokens" in attributes_of(span)
 
 
 @pytest.mark.parametrize("block", blocks_of_guides(), ids=lambda block: block.heading)
