@@ -11,8 +11,8 @@ import pytest
 from pydantic import BaseModel, Field
 
 from aiobs.errors import UnreadableFile
-from aiobs.exporters import session_file
-from aiobs.exporters.session_file import DEFAULT_PATH
+from aiobs.exporters.session import session_file
+from aiobs.exporters.session.session_file import DEFAULT_PATH
 from aiobs.reading.files import lists_of
 from aiobs.reading.validation import findings
 
