@@ -49,7 +49,8 @@ from aiobs.exporters.delivery.outputs import Outputs
 from aiobs.exporters.redaction import Redaction
 from aiobs.exporters.registry import Exporter, as_exporter
 from aiobs.exporters.sampling import KeepErrors
-from aiobs.exporters.session.session_file import SessionFile, import_for_exit
+from aiobs.exporters.session.files import import_for_exit
+from aiobs.exporters.session.session_file import SessionFile
 from aiobs.guard import guarded
 from aiobs.instrumentation import Instrumentor, custom
 from aiobs.semconv import blobs

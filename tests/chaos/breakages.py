@@ -261,10 +261,10 @@ COLLABORATORS = (
     ),
     Collaborator("journal-flock", ("aiobs.exporters.lines.writer:fcntl.flock",), FILES, loses=_FILE),
     *(
-        Collaborator(f"file-{name}", (f"aiobs.exporters.session.session_file:os.{name}",), ("raises", "hangs", "no-space"))
+        Collaborator(f"file-{name}", (f"aiobs.exporters.session.files:os.{name}",), ("raises", "hangs", "no-space"))
         for name in ("open", "replace", "fsync")
     ),
-    Collaborator("getcwd", ("aiobs.exporters.session.session_file:os.getcwd",), ("raises", "no-space"), loses=_FILE),
+    Collaborator("getcwd", ("aiobs.exporters.session.files:os.getcwd",), ("raises", "no-space"), loses=_FILE),
     Collaborator("mkdir", ("pathlib.Path.mkdir",), ("raises", "no-space"), loses=_FILE),
     Collaborator("file-lock", ("filelock.FileLock.acquire",), ("raises", "no-space", "hangs")),
     # Our own parts that stand between

@@ -14,10 +14,10 @@ import pytest
 from aiobs.call import Call, Failure, Job, Progress, Request, Response, Server
 from aiobs.exporters.session.journal import segments
 from aiobs.exporters.session.progress import updated
-from aiobs.exporters.session.session_file import recover
+from aiobs.exporters.session.recovery import recover
 
 from .conftest import Recorder, load, model_call
-from .test_recover import JOURNAL, forks, run
+from .test_recovery import JOURNAL, forks, run
 
 SUBMITTED = 0xABC
 SPAN_ID = f"{SUBMITTED:016x}"

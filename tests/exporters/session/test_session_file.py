@@ -16,9 +16,10 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
-from aiobs.exporters.session import session_file as module
+from aiobs.exporters.session import files as module
+from aiobs.exporters.session.exporter import SessionFileExporter
 from aiobs.exporters.session.journal import segments
-from aiobs.exporters.session.session_file import SessionFile, SessionFileExporter
+from aiobs.exporters.session.session_file import SessionFile
 
 from .conftest import Recorder, function_call, hex_id, load, model_call, session_record
 

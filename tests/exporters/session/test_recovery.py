@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from aiobs.exporters.session.journal import is_written, segments
-from aiobs.exporters.session.session_file import RecoverResult, left_behind, recover
+from aiobs.exporters.session.recovery import RecoverResult, left_behind, recover
 
 from .conftest import Recorder, load, model_call
 
@@ -84,7 +84,7 @@ def test_recovering_twice_after_a_crash_in_between_adds_nothing_twice(monkeypatc
     """The file was written, the segments were not removed yet: events are deduplicated by span."""
     run(KILLED)
     with monkeypatch.context() as patched:
-        patched.setattr("aiobs.exporters.session.session_file.remove", lambda paths: None)
+        patched.setattr("aiobs.exporters.session.files.remove", lambda paths: None)
         recover()
     recover()
     assert len(load()["events"]) == 20
