@@ -68,7 +68,7 @@ soak: $(STAMP) ## The long variants, hours: every crossed case, 20,000 calls of 
 	@AIOBS_EVERY_CASE=1 AIOBS_MEMORY_CALLS=20000 $(RUN)/python -m pytest --numprocesses 2 -rP tests/memory $(ARGS)
 	@AIOBS_CORPUS_CASES=40000 $(RUN)/python -m pytest --numprocesses 2 --timeout 7200 tests/corpus/test_mutations.py $(ARGS)
 	@AIOBS_ENDURANCE_SPANS=1000000 $(RUN)/python -m pytest --numprocesses 1 tests/processes/test_endurance.py $(ARGS)
-	@AIOBS_OUTAGE_SECONDS=60 $(RUN)/python -m pytest --numprocesses 1 tests/exporters/test_spool.py $(ARGS)
+	@AIOBS_OUTAGE_SECONDS=60 $(RUN)/python -m pytest --numprocesses 1 tests/exporters/spool/test_spool.py $(ARGS)
 	@AIOBS_CHAOS_PAIRS=1 $(RUN)/python -m pytest --numprocesses 2 --timeout 7200 tests/chaos $(ARGS)
 
 clean: ## Remove the environment and what tools leave behind

@@ -236,7 +236,7 @@ def measure_lines() -> Counts:
     """A span as OTLP/JSON: what a batch of two hundred takes more than one of a hundred, per span."""
     from lines import spans
 
-    from aiobs.exporters.otlp_encoding import span_lines
+    from aiobs.exporters.encoding.encoder import span_lines
 
     few, many = spans(100), spans(200)
     more = counted(lambda: [*span_lines(many)])

@@ -11,8 +11,8 @@ import pytest
 from pydantic import BaseModel, Field
 
 from aiobs.errors import UnreadableFile
-from aiobs.exporters import session_file
-from aiobs.exporters.session_file import DEFAULT_PATH
+from aiobs.exporters.session import files
+from aiobs.exporters.session.files import DEFAULT_PATH
 from aiobs.reading.files import lists_of
 from aiobs.reading.validation import findings
 
@@ -27,13 +27,13 @@ class Shelf:
 
     def watch(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Keep what this process writes from now on."""
-        original: Callable[..., None] = session_file.replace_atomically
+        original: Callable[..., None] = files.replace_atomically
 
         def replace(target: Path, pieces: Any) -> None:
             original(target, pieces)
             self.keep(target)
 
-        monkeypatch.setattr(session_file, "replace_atomically", replace)
+        monkeypatch.setattr(files, "replace_atomically", replace)
 
     def keep(self, file: Path) -> None:
         try:

@@ -44,12 +44,13 @@ from aiobs.capture import deferred, telemetry
 from aiobs.capture.reduce import CapturePolicy, checked_policy
 from aiobs.errors import AiobsError, ConfigurationError
 from aiobs.exporters.base import ExportResult, attempt
-from aiobs.exporters.fan_out import together
-from aiobs.exporters.outputs import Outputs
+from aiobs.exporters.delivery.fan_out import together
+from aiobs.exporters.delivery.outputs import Outputs
 from aiobs.exporters.redaction import Redaction
 from aiobs.exporters.registry import Exporter, as_exporter
 from aiobs.exporters.sampling import KeepErrors
-from aiobs.exporters.session_file import SessionFile, import_for_exit
+from aiobs.exporters.session.files import import_for_exit
+from aiobs.exporters.session.session_file import SessionFile
 from aiobs.guard import guarded
 from aiobs.instrumentation import Instrumentor, custom
 from aiobs.semconv import blobs
@@ -231,7 +232,7 @@ def _attach(provider: Any) -> None:
 
 def _redact(given: Any, redaction: Redaction | None) -> None:
     """Use it for what is exported and, if it is given, for the session file."""
-    from aiobs.exporters.steps import CurrentSteps  # a program that exports nothing does not pay for it
+    from aiobs.exporters.rewriting.steps import CurrentSteps  # a program that exports nothing does not pay for it
 
     _runtime.steps = _runtime.steps or CurrentSteps()
     _runtime.steps.use(given)

@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from aiobs import losses
 from aiobs.exporters import otlp
-from aiobs.exporters.queue import SpanQueue
+from aiobs.exporters.delivery.queues import SpanQueue
 from aiobs.exporters.sampling import Sampling
 from tests.backends.load import make_calls, observed
 from tests.backends.servers import Collector, collector

@@ -257,14 +257,14 @@ COLLABORATORS = (
     Collaborator("serialiser", ("aiobs.semconv.serialise._to_json",), loses=_FILE),
     *(
         Collaborator(f"journal-{name}", tuple(f"aiobs.exporters.{module}:os.{name}" for module in modules), FILES, loses=_FILE)
-        for name, modules in (("open", ["journal"]), ("write", ["journal", "lines"]), ("fstat", ["lines"]))
+        for name, modules in (("open", ["session.journal"]), ("write", ["session.journal", "lines.writer"]), ("fstat", ["lines.writer"]))
     ),
-    Collaborator("journal-flock", ("aiobs.exporters.lines:fcntl.flock",), FILES, loses=_FILE),
+    Collaborator("journal-flock", ("aiobs.exporters.lines.writer:fcntl.flock",), FILES, loses=_FILE),
     *(
-        Collaborator(f"file-{name}", (f"aiobs.exporters.session_file:os.{name}",), ("raises", "hangs", "no-space"))
+        Collaborator(f"file-{name}", (f"aiobs.exporters.session.files:os.{name}",), ("raises", "hangs", "no-space"))
         for name in ("open", "replace", "fsync")
     ),
-    Collaborator("getcwd", ("aiobs.exporters.session_file:os.getcwd",), ("raises", "no-space"), loses=_FILE),
+    Collaborator("getcwd", ("aiobs.exporters.session.files:os.getcwd",), ("raises", "no-space"), loses=_FILE),
     Collaborator("mkdir", ("pathlib.Path.mkdir",), ("raises", "no-space"), loses=_FILE),
     Collaborator("file-lock", ("filelock.FileLock.acquire",), ("raises", "no-space", "hangs")),
     # Our own parts that stand between
@@ -293,8 +293,8 @@ COLLABORATORS = (
     ),
     *_steps("aiobs.capture.streams.Tap.shadow_close", loses="logs"),
     *_steps("aiobs.capture.function.scrub", loses="logs"),  # an exception that cannot be cleaned is not told
-    Collaborator("call_event", ("aiobs.exporters.session_file.call_event",), ("raises",), loses="calls"),
-    Collaborator("function_event", ("aiobs.exporters.session_file.function_event",), ("raises",), loses="functions"),
+    Collaborator("call_event", ("aiobs.exporters.session.session_file.call_event",), ("raises",), loses="calls"),
+    Collaborator("function_event", ("aiobs.exporters.session.session_file.function_event",), ("raises",), loses="functions"),
     # Connections that stay open
     Collaborator("socket-initial", ("socket:initial",)),
     Collaborator("socket-read_sent", ("socket:read_sent",), loses="spans metrics logs"),  # what is not seen to be asked

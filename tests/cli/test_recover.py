@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from aiobs.call import FunctionCall
 from aiobs.cli import app
-from aiobs.exporters.journal import Journal
-from aiobs.exporters.session_file import SessionFile
+from aiobs.exporters.session.journal import Journal
+from aiobs.exporters.session.session_file import SessionFile
 
 
 def leave_a_journal(path: str) -> None:

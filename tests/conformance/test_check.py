@@ -404,7 +404,7 @@ def test_our_scope_is_named_in_three_places() -> None:
     """
     source = Path(names.__file__).parents[1]
     ours = {"capture/telemetry.py", "exporters/otel.py", "exporters/otlp_probe.py"}
-    copies = {"exporters/rewriting.py", "exporters/otlp_decoding.py"}  # of what others made
+    copies = {"exporters/rewriting/rewriter.py", "exporters/encoding/decoder.py"}  # of what others made
     makers = {"get_tracer", "get_meter", "get_logger", "InstrumentationScope"}
     callers = {
         file.relative_to(source).as_posix()

@@ -26,13 +26,13 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 
 from aiobs.errors import ConfigurationError, UnreadableFile
 from aiobs.exporters import Exporter
-from aiobs.exporters import line_file as module
-from aiobs.exporters import lines as lines_module
-from aiobs.exporters.delivery import deliver
-from aiobs.exporters.line_file import LineFile, pack
+from aiobs.exporters.delivery.processors import deliver
+from aiobs.exporters.lines import line_file as module
+from aiobs.exporters.lines import writer as lines_module
+from aiobs.exporters.lines.line_file import LineFile, pack
 from aiobs.exporters.otlp_json import OTLPJSONSpanExporter, line_file
 from aiobs.reading import otlp_json as reading
-from tests.exporters.test_otlp_encoding import named
+from tests.exporters.encoding.test_encoding import named
 
 forks = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # test runners are
 
@@ -266,7 +266,7 @@ def test_a_full_file_system(tmp_path: Path) -> None:
     program = """
         import resource, signal, sys
         from aiobs.exporters.otlp_json import OTLPJSONSpanExporter
-        from tests.exporters.test_otlp_encoding import named
+        from tests.exporters.encoding.test_encoding import named
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         exporter = OTLPJSONSpanExporter(sys.argv[1])
         resource.setrlimit(resource.RLIMIT_FSIZE, (3000, resource.RLIM_INFINITY))
@@ -353,7 +353,7 @@ def test_threads_do_not_mix_their_lines(place: Path) -> None:
 WRITER = """
     import sys
     from aiobs.exporters.otlp_json import OTLPJSONSpanExporter, line_file
-    from tests.exporters.test_otlp_encoding import named
+    from tests.exporters.encoding.test_encoding import named
     exporter = OTLPJSONSpanExporter(line_file(sys.argv[1], rotate_bytes=30_000))
     for number in range(0, 1000, 10):
         exporter.export([named(f"{sys.argv[2]}-{number + more}") for more in range(10)])

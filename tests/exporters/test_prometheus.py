@@ -16,8 +16,8 @@ import aiobs
 from aiobs import Instrumentor, configure
 from aiobs.errors import ConfigurationError, MissingExtra
 from aiobs.exporters import prometheus
-from aiobs.exporters.cardinality import LabelLimit
 from aiobs.exporters.registry import Exporter
+from aiobs.exporters.rewriting.cardinality import LabelLimit
 from aiobs.testing import Simulator
 
 

@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from aiobs import observer
 from aiobs.exporters.console import ConsoleTree
-from aiobs.exporters.delivery import deliver
+from aiobs.exporters.delivery.processors import deliver
 from aiobs.exporters.registry import Exporter
 from aiobs.instrumentation import Instrumentor
 from aiobs.testing import OTLPSink

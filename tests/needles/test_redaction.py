@@ -24,7 +24,7 @@ from opentelemetry.trace import Link, SpanContext, Status, StatusCode
 
 from aiobs.exporters import redaction
 from aiobs.exporters.redaction import ALL, Redaction, Rule
-from aiobs.exporters.rewriting import Rewriter
+from aiobs.exporters.rewriting.rewriter import Rewriter
 from aiobs.semconv.registry import CURRENT, Registry
 from tests.exporters.redaction.samples import FOUND, SECRETS
 

@@ -12,7 +12,7 @@ from aiobs import guard
 from aiobs.call import Call, Server
 from aiobs.capture import function, recording, telemetry
 from aiobs.capture.recording import Recording
-from aiobs.exporters import session_record
+from aiobs.exporters.session import record as session_record
 from aiobs.instrumentation.openai import PROVIDER, responses
 from aiobs.semconv import credentials, encode
 from aiobs.semconv.superseded import SupersededInstruments

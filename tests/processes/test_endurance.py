@@ -66,7 +66,7 @@ KILLED = """
 import os, random, select, signal, sys, time
 from pathlib import Path
 from aiobs import observe, observer
-from aiobs.exporters.session_file import recover
+from aiobs.exporters.session.recovery import recover
 import json
 
 @observe

@@ -25,8 +25,8 @@ def merge(
 
     Example: aiobs merge runs/ more.json.gz -o all.json
     """
-    from aiobs.exporters.fold import Fold, export_text
-    from aiobs.exporters.session_file import replace_atomically
+    from aiobs.exporters.session.files import replace_atomically
+    from aiobs.exporters.session.fold import Fold, export_text
     from aiobs.reading import entries
 
     fold = Fold()

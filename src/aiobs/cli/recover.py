@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from aiobs.exporters.journal import newer_segments
-from aiobs.exporters.session_file import RecoverResult, journal_directory, left_behind
-from aiobs.exporters.session_file import recover as fold_left_over
+from aiobs.exporters.session.files import journal_directory
+from aiobs.exporters.session.journal import newer_segments
+from aiobs.exporters.session.recovery import RecoverResult, left_behind
+from aiobs.exporters.session.recovery import recover as fold_left_over
 
 
 def recover(

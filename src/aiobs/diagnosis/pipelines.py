@@ -16,7 +16,7 @@ from aiobs.diagnosis.endpoints import safe_url
 from aiobs.diagnosis.finding import Finding, warning
 from aiobs.diagnosis.otlp import Destination, check_distro, check_otlp, destinations, exporter_is_none
 from aiobs.errors import AiobsError, public_name
-from aiobs.exporters.session_file import DEFAULT_PATH, working_directory
+from aiobs.exporters.session.files import DEFAULT_PATH, working_directory
 from aiobs.runtime import has_otlp_endpoint, is_disabled
 from aiobs.settings import CONTENT_VARIABLE, CaptureContent, resolve
 

@@ -19,7 +19,7 @@ from opentelemetry.trace import StatusCode
 from aiobs.errors import ConfigurationError
 from aiobs.exporters.otlp import Target
 from aiobs.exporters.registry import Pipelines
-from aiobs.exporters.translating import TranslatingExporter
+from aiobs.exporters.rewriting.translating import TranslatingExporter
 from aiobs.semconv import names
 from aiobs.semconv.serialise import to_json
 from aiobs.settings import as_seconds

@@ -15,8 +15,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from aiobs.errors import ConfigurationError
-from aiobs.exporters.line_file import FSYNC, LineFile
-from aiobs.exporters.otlp_encoding import log_lines, metric_lines, span_lines
+from aiobs.exporters.encoding.encoder import log_lines, metric_lines, span_lines
+from aiobs.exporters.lines.line_file import FSYNC, LineFile
 from aiobs.exporters.registry import Pipelines
 from aiobs.guard import guarded
 from aiobs.settings import as_bytes, as_seconds, as_switch

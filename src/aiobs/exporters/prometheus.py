@@ -15,8 +15,8 @@ from typing import Any
 from opentelemetry.sdk.metrics.export import MetricsData
 
 from aiobs.errors import ConfigurationError, MissingExtra
-from aiobs.exporters.cardinality import LabelLimit
 from aiobs.exporters.registry import Pipelines
+from aiobs.exporters.rewriting.cardinality import LabelLimit
 
 DEFAULT_PORT = 9464
 

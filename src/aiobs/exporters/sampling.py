@@ -12,7 +12,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, StatusCode, TraceFl
 from opentelemetry.util.types import Attributes
 
 from aiobs.errors import ConfigurationError
-from aiobs.exporters.rewriting import RewrittenSpan
+from aiobs.exporters.rewriting.rewriter import RewrittenSpan
 
 _LOW_64 = 2**64 - 1
 

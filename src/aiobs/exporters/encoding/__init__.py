@@ -1,0 +1,1 @@
+"""OTLP/JSON: lines of the objects of the OpenTelemetry SDK, and these objects of lines."""
