@@ -16,7 +16,7 @@ from opentelemetry.trace import SpanContext, SpanKind, StatusCode
 import aiobs
 from aiobs import losses, span
 from aiobs.exporters.registry import Exporter
-from aiobs.exporters.spool_folder import BATCH_ITEMS
+from aiobs.exporters.spool.folder import BATCH_ITEMS
 from aiobs.losses import Loss
 from aiobs.testing import Simulator
 from tests.backends.load import expected_spans, make_calls, observed
