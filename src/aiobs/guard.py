@@ -8,6 +8,7 @@ one failure loses one thing. Tests set ``loud`` and get the exception instead.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -24,6 +25,7 @@ loud = False
 
 errors: Counter[str] = Counter()
 """Failures per cause since the process started, the source of the metric ``aiobs.internal.errors``."""
+os.register_at_fork(after_in_child=errors.clear)  # the parent's are the parent's
 
 
 def guarded(function: Callable[..., T], *args: Any) -> T | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import Counter
 from contextlib import suppress
 from typing import NamedTuple
@@ -20,6 +21,7 @@ class Loss(NamedTuple):
 
 lost: Counter[Loss] = Counter()
 """Since the process started: the source of the metric ``aiobs.exporter.dropped``."""
+os.register_at_fork(after_in_child=lost.clear)  # what the parent lost, the parent tells
 
 
 def lose(exporter: str, signal: str, reason: str, count: int, message: str) -> None:

@@ -45,6 +45,7 @@ from aiobs.capture.reduce import CapturePolicy, checked_policy
 from aiobs.errors import AiobsError, ConfigurationError
 from aiobs.exporters.base import ExportResult, attempt
 from aiobs.exporters.delivery.fan_out import together
+from aiobs.exporters.delivery.forks import follow_forks
 from aiobs.exporters.delivery.outputs import Outputs
 from aiobs.exporters.redaction import Redaction
 from aiobs.exporters.registry import Exporter, as_exporter
@@ -110,6 +111,7 @@ class Runtime:
         self.outputs = Outputs()
         self.steps: Any = None  # what is done to signals before they are exported
         self.has_exit_hook = False
+        self.is_child_expected = False  # children of multiprocessing are given our exit function when they start
         self.is_late = False  # our exit function has run, others may not have
         self.exit_budgets: dict[str, float] = {}  # seconds that the exit may still wait, for what
 
@@ -197,8 +199,13 @@ def _own_provider(keeps_errors: bool) -> TracerProvider:
     provider = TracerProvider(resource=_resource(), id_generator=OwnIds(), shutdown_on_exit=False)
     if keeps_errors:
         provider.sampler = KeepErrors(provider.sampler)
-    _runtime.owned.append(provider)
+    _own(provider)
     return provider
+
+
+def _own(provider: TracerProvider | MeterProvider | LoggerProvider) -> None:
+    _runtime.owned.append(provider)
+    follow_forks(provider)
 
 
 def _resource() -> Resource:
@@ -259,7 +266,7 @@ def _export_to(provider: Any, exporters: tuple[Exporter, ...]) -> None:
     if outputs.logs.processors and _is_free(get_logger_provider()) and not _owned(LoggerProvider):
         logger_provider = LoggerProvider(resource=_resource(), shutdown_on_exit=False)
         logger_provider.add_log_record_processor(outputs.logs)
-        _runtime.owned.append(logger_provider)
+        _own(logger_provider)
         telemetry.update(logger_provider=logger_provider)
 
 
@@ -269,7 +276,7 @@ def _measure_with(readers: tuple[MetricReader, ...]) -> None:
     _runtime.owned = [provider for provider in _runtime.owned if provider not in old]
     meter_provider = MeterProvider(readers, resource=_resource(), shutdown_on_exit=False) if readers else None
     if meter_provider is not None:
-        _runtime.owned.append(meter_provider)
+        _own(meter_provider)
     telemetry.use(replace(telemetry.current(), meter_provider=meter_provider))
     together([provider.shutdown for provider in old], FLUSH_TIMEOUT)
 
@@ -403,9 +410,7 @@ def _at_exit_once() -> None:
     if not _runtime.has_exit_hook:
         _runtime.has_exit_hook = True
         atexit.register(_at_exit)
-        processes: Any = sys.modules.get("multiprocessing.process")
-        if processes is not None and processes.parent_process() is not None:
-            _at_exit_of_child()  # a child of a fork server: it imported us after the fork
+        _at_exit_of_child()  # this may be a child of a fork server, which imported us after the fork
 
 
 def _at_exit() -> None:
@@ -414,8 +419,9 @@ def _at_exit() -> None:
     Nothing is closed: exit functions that were registered before ours run after it, and may make calls. Each of those
     is written and sent when it ends.
     """
-    given = guarded(resolve, "AIOBS_EXIT_TIMEOUT")
-    _runtime.exit_budgets = dict.fromkeys(("file", "send"), 2.0 if given is None else given)
+    if not _runtime.exit_budgets:  # a child of multiprocessing may come here twice
+        given = guarded(resolve, "AIOBS_EXIT_TIMEOUT")
+        _runtime.exit_budgets = dict.fromkeys(("file", "send"), 2.0 if given is None else given)
     guarded(deferred.settle_all)
     _write_at_exit()
     _flush_at_exit()
@@ -463,11 +469,14 @@ def _at_exit_of_child() -> None:
 
     So ours is given to it now, if it has started, and when it starts, if it has not.
     """
-    processes: Any = sys.modules.get("multiprocessing.util")
-    if processes is not None:
-        processes.register_after_fork(_runtime, lambda _: processes.Finalize(None, _at_exit, exitpriority=0))
-        if _runtime.has_exit_hook and sys.modules["multiprocessing.process"].parent_process() is not None:
-            processes.Finalize(None, _at_exit, exitpriority=0)
+    util: Any = sys.modules.get("multiprocessing.util")
+    if util is None or not _runtime.has_exit_hook:
+        return
+    if not _runtime.is_child_expected:
+        _runtime.is_child_expected = True
+        util.register_after_fork(_runtime, lambda _: util.Finalize(None, _at_exit, exitpriority=0))
+    if sys.modules["multiprocessing.process"].parent_process() is not None:
+        util.Finalize(None, _at_exit, exitpriority=0)
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,12 +10,16 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import httpx
+import openai
 import pytest
 from opentelemetry import trace
+from opentelemetry.instrumentation.utils import is_http_instrumentation_enabled
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+import aiobs
 from aiobs import Instrumentor, configure, observer
 from aiobs.testing import Simulator
 
@@ -37,11 +42,11 @@ def exported() -> Iterator[InMemorySpanExporter]:
 
 
 @contextmanager
-def both(rival: tuple[str, str], order: str) -> Iterator[None]:
+def both(rival: tuple[str, str], order: str, provider: Any = None) -> Iterator[None]:
     """Both instrument, in this order, and take off in the other one."""
     module, name = rival
     theirs = getattr(import_module(module), name)()
-    provider = trace_provider()
+    provider = provider or trace_provider()
     steps: list[Callable[[], Any]] = [
         lambda: theirs.instrument(tracer_provider=provider, skip_dep_check=True),
         lambda: Instrumentor().instrument(),
@@ -98,20 +103,87 @@ def test_a_call_has_one_span_beside_openinference(
     assert [scope for scope, _ in found(exported)] == [OPENINFERENCE_GOOGLE[0]]
 
 
+def every_way(simulator: Simulator) -> int:
+    """Whole, streamed, raw, parsed, refused, sync and async, with and without a stream kept to its end; how many."""
+    client = simulator.openai()
+    calls(simulator)
+    client.chat.completions.with_raw_response.create(model="gpt-4o-mini", messages=MESSAGES).parse()
+    with client.chat.completions.with_streaming_response.create(model="gpt-4o-mini", messages=MESSAGES) as raw:
+        raw.read()
+    client.responses.create(model="gpt-4o-mini", input="hi")
+    next(client.chat.completions.create(model="gpt-4o-mini", messages=MESSAGES, stream=True))
+    simulator.fail(400)
+    with pytest.raises(openai.BadRequestError):
+        client.chat.completions.create(model="gpt-4o-mini", messages=MESSAGES)
+    asyncio.run(asynchronously(simulator))
+    return 10
+
+
+async def asynchronously(simulator: Simulator) -> None:
+    async with simulator.async_openai() as client:
+        await client.chat.completions.create(model="gpt-4o-mini", messages=MESSAGES)
+        async for _ in await client.chat.completions.create(model="gpt-4o-mini", messages=MESSAGES, stream=True):
+            pass
+
+
 @pytest.mark.parametrize("order", ORDERS)
-def test_openinference_for_openai_is_below_ours(
+def test_a_call_has_one_span_beside_openinference_for_openai(
     simulator: Simulator, exported: InMemorySpanExporter, order: str
 ) -> None:
-    """It listens under the methods, so that nobody can see it in time: its span is a child of ours, and doctor warns."""
+    """It listens under the methods: ours, whichever came first, with one count of its tokens."""
     with both(OPENINFERENCE_OPENAI, order):
-        simulator.openai().chat.completions.create(model="gpt-4o-mini", messages=MESSAGES)
-    theirs, ours = sorted(exported.get_finished_spans(), key=lambda span: span.parent is None)
-    assert [span.instrumentation_scope.name for span in (theirs, ours) if span.instrumentation_scope] == [
-        OPENINFERENCE_OPENAI[0], "aiobs"
-    ]  # fmt: skip
-    assert theirs.parent is not None
-    assert ours.context is not None
-    assert theirs.parent.span_id == ours.context.span_id
+        made = every_way(simulator)
+        aiobs.flush()  # the stream that was dropped
+    assert [scope for scope, _ in found(exported)] == ["aiobs"] * made
+    counted = [span for span in exported.get_finished_spans() if "llm.token_count.prompt" in (span.attributes or {})]
+    assert counted == []
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_openinference_records_what_we_do_not(simulator: Simulator, exported: InMemorySpanExporter, order: str) -> None:
+    """Requests that are no calls of ours, and all of them when ours is taken off."""
+    with both(OPENINFERENCE_OPENAI, order):
+        with pytest.raises(openai.NotFoundError):  # the simulator has no list of models
+            simulator.openai().models.list()
+        Instrumentor().uninstrument()
+        calls(simulator)
+    assert {scope for scope, _ in found(exported)} == {OPENINFERENCE_OPENAI[0]}
+    assert len(found(exported)) == 4
+
+
+def test_openinference_that_sends_elsewhere_keeps_its_span(
+    simulator: Simulator, exported: InMemorySpanExporter
+) -> None:
+    """Where theirs go to a provider of their own (as to Phoenix), each of the two has the call once."""
+    elsewhere = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(elsewhere))
+    with both(OPENINFERENCE_OPENAI, "theirs first", provider):
+        calls(simulator)
+    assert [scope for scope, _ in found(exported)] == ["aiobs"] * 3
+    assert [scope for scope, _ in found(elsewhere)] == [OPENINFERENCE_OPENAI[0]] * 3
+
+
+class Transport(httpx.BaseTransport):
+    """Looks at the context in which the SDK's request goes out, as instrumentations of HTTP clients do."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[bool, str]] = []
+        self._inner = httpx.HTTPTransport()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        name = getattr(trace.get_current_span(), "name", "")
+        self.seen.append((is_http_instrumentation_enabled(), name))
+        return self._inner.handle_request(request)
+
+
+def test_http_instrumentation_is_not_silenced(simulator: Simulator, exported: InMemorySpanExporter) -> None:
+    """What lies beneath the request sees our span as its parent, and nobody's wish for silence."""
+    transport = Transport()
+    with both(OPENINFERENCE_OPENAI, "ours first"), httpx.Client(transport=transport) as http:
+        client = openai.OpenAI(api_key="k", base_url=simulator.openai().base_url, http_client=http)
+        client.chat.completions.create(model="gpt-4o-mini", messages=MESSAGES)
+    assert transport.seen == [(True, "chat gpt-4o-mini")]
 
 
 @pytest.mark.parametrize("order", ORDERS)

@@ -19,7 +19,7 @@ from aiobs.diagnosis.otlp_probe import Probe, explain, probe
 from aiobs.exporters.otlp_probe import Reply
 from aiobs.testing import OTLPSink
 from aiobs.testing.otlp_sink import attributes_of
-from tests.fakes.otlp_grpc import TraceService, grpc_receiver
+from tests.fakes.otlp_grpc import GrpcReceiver, grpc_receiver
 
 from .conftest import Receiver
 
@@ -229,19 +229,19 @@ def test_what_is_echoed_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def grpc_server() -> Iterator[tuple[int, TraceService]]:
+def grpc_server() -> Iterator[tuple[int, GrpcReceiver]]:
     """A real gRPC receiver."""
     with grpc_receiver() as started:
         yield started
 
 
-def test_a_real_grpc_port_over_http(grpc_server: tuple[int, TraceService]) -> None:
+def test_a_real_grpc_port_over_http(grpc_server: tuple[int, GrpcReceiver]) -> None:
     """The commonest mix-up: http/protobuf to port 4317."""
     found = probe(f"http://127.0.0.1:{grpc_server[0]}", 5)
     assert (found.accepted, found.what) == (False, "the answer is not HTTP/1.1.")
 
 
-def test_grpc_accepted(grpc_server: tuple[int, TraceService], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_grpc_accepted(grpc_server: tuple[int, GrpcReceiver], monkeypatch: pytest.MonkeyPatch) -> None:
     """The same span over grpc."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
     port, receiver = grpc_server
@@ -260,7 +260,7 @@ def test_grpc_accepted(grpc_server: tuple[int, TraceService], monkeypatch: pytes
     ],
 )
 def test_grpc_refused(
-    grpc_server: tuple[int, TraceService], monkeypatch: pytest.MonkeyPatch, code: grpc.StatusCode, do: str
+    grpc_server: tuple[int, GrpcReceiver], monkeypatch: pytest.MonkeyPatch, code: grpc.StatusCode, do: str
 ) -> None:
     """The code and what to look at, after one attempt."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")

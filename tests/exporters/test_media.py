@@ -17,6 +17,7 @@ import fsspec
 import pytest
 
 from aiobs import configure, losses, observer
+from aiobs.capture.sounds import LONGEST, Sound
 from aiobs.errors import MissingExtra
 from aiobs.exporters import media
 from aiobs.exporters.media import MediaStore
@@ -84,6 +85,41 @@ def test_openais_images_and_sound_have_their_address(
     files = [path for path in kept.rglob("*") if path.is_file()]
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
     assert len(files) == 2
+
+
+@needs("openai realtime")
+def test_the_sound_of_a_session_has_its_address(kept: Path, instrumented: InMemoryTelemetry, tmp_path: Path) -> None:
+    """What was heard and what was said over a socket, each whole though it came in pieces; in the session file, too."""
+    from aiobs.testing import openai_realtime as wire
+    from aiobs.testing.socket_server import SocketServer
+    from tests.instrumentation.openai.sockets import ASK, DONE, spans_of, talk_sync
+
+    observer.observe("spoken", tracer_provider=instrumented.tracer_provider, capture_content="span_only")
+    heard = [{"type": "input_audio_buffer.append", "audio": in_base64(SOUND[at : at + 400])} for at in (0, 400, 800)]
+    with SocketServer(wire.realtime(wire.spoken("r", "Here now", audio=PIXELS))) as server:
+        talk_sync(server, "realtime", [*(("send", event) for event in heard), ASK, DONE], model="m")
+    observer.flush(str(tmp_path / "out.json"))
+    (answered,) = spans_of(instrumented, "chat")
+    [asked] = json.loads(answered["gen_ai.input.messages"])[0]["parts"]
+    _, said = json.loads(answered["gen_ai.output.messages"])[0]["parts"]
+    assert (asked["type"], asked["size"], at(asked["uri"])) == ("uri", len(SOUND), SOUND)
+    assert (said["type"], said["sha256"], at(said["uri"])) == ("uri", digest(PIXELS * 2), PIXELS * 2)
+    written = json.loads((tmp_path / "out.json").read_text("utf-8"))["events"][0]
+    assert [part["uri"] for part in written["response"]["media"]] == [said["uri"]]
+    assert written["request"]["input"][0]["parts"] == [asked]
+
+
+@pytest.mark.parametrize(
+    ("size", "is_kept"), [(LONGEST, True), (LONGEST + 1, False)], ids=["as long as may be", "longer"]
+)
+def test_sound_is_held_up_to_a_bound(kept: Path, size: int, is_kept: bool) -> None:
+    """A session that listens for hours costs no more memory than that; size and hash are of all of it."""
+    sound, piece = Sound("audio/wav"), bytes(2**20)
+    for begin in range(0, size, 2**20):
+        sound.add(piece[: min(2**20, size - begin)])
+    part: Any = sound.part()
+    assert (part["size"], part["sha256"]) == (size, digest(bytes(size)))
+    assert ("uri" in part) is is_kept
 
 
 @needs("gemini")

@@ -1,30 +1,46 @@
-"""A gRPC receiver of traces, as a collector's port 4317 is one: real, on a port of this machine."""
+"""A gRPC receiver of all three signals, as a collector's port 4317 is one: real, on a port of this machine."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 import grpc
-from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as service
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.proto.collector.logs.v1 import logs_service_pb2 as logs
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as metrics
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as traces
+
+_SERVICES = {
+    "trace.v1.TraceService": (traces.ExportTraceServiceRequest, traces.ExportTraceServiceResponse),
+    "metrics.v1.MetricsService": (metrics.ExportMetricsServiceRequest, metrics.ExportMetricsServiceResponse),
+    "logs.v1.LogsService": (logs.ExportLogsServiceRequest, logs.ExportLogsServiceResponse),
+}
 
 
-class TraceService(service.TraceServiceServicer):
+class GrpcReceiver:
     """Keeps what it is sent; with a ``code`` it refuses it."""
 
     def __init__(self) -> None:
-        self.requests: list[Any] = []
+        self.messages: list[Any] = []
         self.code: Any = None
 
-    def Export(self, request: Any, context: Any) -> ExportTraceServiceResponse:
-        """One batch."""
-        self.requests.append(request)
-        if self.code is not None:
-            context.abort(self.code, "said the receiver")
-        return ExportTraceServiceResponse()
+    def take(self, answer: Callable[[], Any]) -> Callable[[Any, Any], Any]:
+        """What serves one batch."""
+
+        def export(request: Any, context: Any) -> Any:
+            self.messages.append(request)
+            if self.code is not None:
+                context.abort(self.code, "said the receiver")
+            return answer()
+
+        return export
+
+    @property
+    def requests(self) -> list[Any]:
+        """Those of traces."""
+        return [message for message in self.messages if hasattr(message, "resource_spans")]
 
     @property
     def names(self) -> list[str]:
@@ -39,11 +55,16 @@ class TraceService(service.TraceServiceServicer):
 
 
 @contextmanager
-def grpc_receiver() -> Iterator[tuple[int, TraceService]]:
+def grpc_receiver() -> Iterator[tuple[int, GrpcReceiver]]:
     """Its port, and what it was sent."""
-    server = grpc.server(ThreadPoolExecutor(2))
-    receiver = TraceService()
-    service.add_TraceServiceServicer_to_server(receiver, server)
+    server = grpc.server(ThreadPoolExecutor(4))
+    receiver = GrpcReceiver()
+    for name, (request, answer) in _SERVICES.items():
+        handler = grpc.unary_unary_rpc_method_handler(
+            receiver.take(answer), request.FromString, lambda message: message.SerializeToString()
+        )
+        service = f"opentelemetry.proto.collector.{name}"
+        server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, {"Export": handler})])
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     yield port, receiver

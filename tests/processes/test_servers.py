@@ -7,9 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -47,25 +48,47 @@ async def app(scope, receive, send):
 
 
 @contextmanager
-def serving(simulator: Simulator, app: str, sink: OTLPSink, *command: str) -> Iterator[str]:
+def running(
+    simulator: Simulator, app: str, environment: Mapping[str, str], *command: str, timeout: float = 30
+) -> Iterator[Served]:
     """The server until it was told to end and has ended. Its socket listens already, so nobody has to wait for it."""
     Path("program.py").write_text(SETUP + app)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         arguments = [part.replace("FD", str(listening.fileno())) for part in command]
-        environment = {**os.environ, **simulator.environment(), "OTEL_EXPORTER_OTLP_ENDPOINT": sink.endpoint}
         with subprocess.Popen(
             [sys.executable, "-m", *arguments, "program:app"],
-            env={**environment, "LLM_OBS_OUT": OUT[command[0]]},
+            env={**os.environ, **simulator.environment(), **environment},
             pass_fds=[listening.fileno()],
             stderr=subprocess.PIPE,
             text=True,
         ) as server:
+            served = Served(f"http://127.0.0.1:{listening.getsockname()[1]}")
             try:
-                yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+                yield served
             finally:
                 server.send_signal(signal.SIGTERM)
-                _, errors = server.communicate(timeout=30)
-    assert "Traceback" not in errors, errors
+                try:
+                    _, served.errors = server.communicate(timeout=timeout)
+                except subprocess.TimeoutExpired:
+                    server.kill()
+                    raise
+    assert "Traceback" not in served.errors, served.errors
+
+
+@dataclass
+class Served:
+    """Where a server is, and what it said on its standard error, once it has ended."""
+
+    origin: str
+    errors: str = ""
+
+
+@contextmanager
+def serving(simulator: Simulator, app: str, sink: OTLPSink, *command: str) -> Iterator[str]:
+    """The same, with an OTLP endpoint and a session file."""
+    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": sink.endpoint, "LLM_OBS_OUT": OUT[command[0]]}
+    with running(simulator, app, environment, *command) as served:
+        yield served.origin
 
 
 OUT = {"gunicorn": "out.json", "uvicorn": "out-{pid}.json"}  # workers that share a session, and those that do not

@@ -1,4 +1,4 @@
-"""What is put into a session between two responses: messages, and sound, of which only size and hash are kept."""
+"""What is put into a session between two responses: messages, and sound."""
 
 from __future__ import annotations
 

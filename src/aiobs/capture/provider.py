@@ -268,7 +268,8 @@ class Provider:
     by the names of its fields.
     ``model_of`` finds the model in the arguments, for the name of the span. ``request_id_header`` is the header that
     tells the provider's id of a request, if one does. ``rivals`` are other instrumentations of the SDK, by their
-    modules, which are their scopes, too: a call that one of them records is not recorded again.
+    modules, which are their scopes, too: a call that one of them records is not recorded again. ``beneath``: those that
+    listen below the methods; they are no wrap points of the SDK.
     """
 
     name: str
@@ -288,6 +289,7 @@ class Provider:
     results: tuple[Results, ...] = ()
     sockets: tuple[Socket, ...] = ()
     rivals: tuple[str, ...] = ()
+    beneath: tuple[Seam, ...] = ()
 
     def secrets(self, client: Any, kwargs: dict[str, Any]) -> tuple[str, ...]:
         """The credentials of a client and a request; raises rather than leaving one out."""

@@ -1,39 +1,48 @@
-"""Sound that passes piece by piece, of which only size and hash are kept."""
+"""Sound that passes piece by piece: its size and hash and, where media are kept, its bytes until it has ended."""
 
 from __future__ import annotations
 
 import binascii
 import hashlib
+from typing import cast
 
 from aiobs.call import Choice, Part, Said
+from aiobs.semconv import blobs
+
+LONGEST = 16_777_216
+"""Bytes of one sound that are held until it ends, six minutes at 24 kHz; of a longer one there are size and hash."""
 
 
 class Sound:
-    """Sound that passes piece by piece: how much, and its hash."""
+    """Sound that passes piece by piece: how much, its hash, and its pieces if somebody will want them."""
 
-    __slots__ = ("_hash", "mime_type", "size")
+    __slots__ = ("_hash", "_pieces", "mime_type", "size")
 
     def __init__(self, mime_type: str | None) -> None:
         self.mime_type = mime_type
         self.size = 0
         self._hash = hashlib.sha256()
+        self._pieces: list[bytes] | None = None if blobs.keep is None else []
 
     def add(self, data: str | bytes) -> None:
         """The next piece: bytes, or base64."""
         piece = data if isinstance(data, bytes) else _decoded(data)
         self.size += len(piece)
         self._hash.update(piece)
+        if self.size > LONGEST:
+            self._pieces = None
+        if self._pieces is not None:
+            self._pieces.append(piece)
 
     def part(self) -> Part:
         """All of it as a message part."""
-        return {
-            "type": "blob",
-            "modality": "audio",
-            "mime_type": self.mime_type,
-            "content": "",
-            "size": self.size,
-            "sha256": self._hash.hexdigest(),
-        }
+        kind = {"modality": "audio", "mime_type": self.mime_type}
+        digest = self._hash.hexdigest()
+        if self._pieces is not None:
+            about = blobs.located(b"".join(self._pieces), self.mime_type, digest)
+            if "uri" in about:
+                return cast("Part", {"type": "uri", **kind, **about})
+        return cast("Part", {"type": "blob", **kind, "content": "", "size": self.size, "sha256": digest})
 
 
 def _decoded(text: str) -> bytes:

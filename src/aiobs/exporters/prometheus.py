@@ -23,6 +23,11 @@ DEFAULT_PORT = 9464
 _served: dict[tuple[str, int], tuple[Any, Any]] = {}
 """Server and registry by address: they stay when exporters are exchanged."""
 
+_IN_USE = (
+    "{host}:{port} cannot be listened on ({why}). One process serves one port: give each its own (port=0 takes any), "
+    "or send OTLP to a collector, which serves the metrics of all"
+)
+
 
 def pipelines(*, host: str | None = None, port: int | str | None = None, label_limit: int | str = 200) -> Pipelines:
     """A reader that answers a scrape.
@@ -64,7 +69,10 @@ def _registry(host: str, port: int) -> Any:
         except ImportError as error:
             raise MissingExtra('The Prometheus exporter needs an extra: pip install "aiobs[prometheus]"') from error
         registry = CollectorRegistry()
-        server, _thread = start_http_server(port, host, registry)
+        try:
+            server, _thread = start_http_server(port, host, registry)
+        except OSError as error:
+            raise OSError(error.errno, _IN_USE.format(host=host, port=port, why=error.strerror)) from error
         _served[host, port] = server, registry
     return _served[host, port][1]
 

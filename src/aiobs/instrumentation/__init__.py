@@ -20,7 +20,7 @@ from aiobs.capture.provider import Provider
 from aiobs.capture.request_metadata import chosen_hooks
 from aiobs.capture.telemetry import Hook
 from aiobs.errors import ConfigurationError, ProviderNotInstalled
-from aiobs.instrumentation.patching import Patch, is_installed, patches_of
+from aiobs.instrumentation.patching import Patch, is_installed, patches_beneath, patches_of
 from aiobs.settings import CaptureContent, Limits, resolve, said
 
 _log = logging.getLogger("aiobs")
@@ -37,6 +37,12 @@ def _patches() -> dict[str, tuple[Provider, tuple[Patch, ...]]]:
 def wrap_points() -> Iterator[tuple[Provider, tuple[Patch, ...]]]:
     """Every provider with its wrap points, as they are at the moment."""
     return iter(_patches().values())
+
+
+@cache
+def _beneath() -> dict[str, tuple[Patch, ...]]:
+    """What is wrapped of other instrumentations, by provider."""
+    return {name: patches_beneath(provider) for name, (provider, _) in _patches().items()}
 
 
 class Instrumentor:
@@ -105,15 +111,15 @@ class Instrumentor:
         prefect.listen()
         for provider, patches in self._chosen():
             if provider not in missing:
-                for patch in patches:
+                for patch in (*patches, *_beneath()[provider.name]):
                     patch.put_on()
                 _warn_of_gap(provider, patches)
         return self
 
     def uninstrument(self) -> None:
         """Restore every method; wrappers that others put on later survive, ours in their hands do nothing."""
-        for _, patches in self._chosen():
-            for patch in patches:
+        for provider, patches in self._chosen():
+            for patch in (*patches, *_beneath()[provider.name]):
                 patch.take_off()
         if not any(patch.active for _, patches in _patches().values() for patch in patches):
             telemetry.reset()

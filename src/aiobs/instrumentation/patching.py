@@ -195,6 +195,11 @@ def patches_of(provider: Provider) -> tuple[Patch, ...]:
     )
 
 
+def patches_beneath(provider: Provider) -> tuple[Patch, ...]:
+    """What is wrapped of other instrumentations."""
+    return tuple(Patch(seam, method, seam.drive) for seam in provider.beneath for method in seam.methods)
+
+
 def _recorder(provider: Provider, operation: Operation, method: Method) -> Drive:
     if method.is_async:
         return partial(call_paged if method.is_paged else call_async, provider, operation)

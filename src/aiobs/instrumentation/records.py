@@ -52,8 +52,8 @@ def called_record(called: ToolCall) -> dict[str, Any]:
 
 
 def media_of(choice: Choice) -> list[Part]:
-    """What an answer has beside words: of each its type, size and hash."""
-    return [part for part in choice.parts if isinstance(part, dict) and part.get("type") == "blob"]
+    """What an answer has beside words: of each its type, size and hash, and where it is kept."""
+    return [part for part in choice.parts if isinstance(part, dict) and "sha256" in part]
 
 
 def with_extras(record: dict[str, Any], call: Call, **extra: Any) -> dict[str, Any]:

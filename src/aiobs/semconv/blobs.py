@@ -20,7 +20,11 @@ keep: Keep | None = None
 
 def described(data: bytes, mime_type: str | None) -> dict[str, Any]:
     """``size`` and ``sha256``, and the ``uri`` of what is kept."""
-    digest = hashlib.sha256(data).hexdigest()
+    return located(data, mime_type, hashlib.sha256(data).hexdigest())
+
+
+def located(data: bytes, mime_type: str | None, digest: str) -> dict[str, Any]:
+    """The same of bytes whose hash is known."""
     uri = None if keep is None or not data else guarded(keep, data, mime_type, digest)
     return {"size": len(data), "sha256": digest, **({"uri": uri} if uri is not None else {})}
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from aiobs import configure, flush, observe, observer
+from aiobs import configure, flush, observe, observer, span
 from aiobs.errors import ConfigurationError
 from aiobs.exporters.redaction import ALL, FAILED, Redaction, Rule
 from aiobs.testing import Simulator
@@ -78,6 +78,22 @@ def test_configure_redacts_what_is_exported_and_the_file(redact: Any, simulator:
     assert "EMAIL" in spans
     assert _left(spans) == []
     assert _left(written) == []
+
+
+def test_a_redaction_that_comes_later_is_for_the_resource_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was exported before it, by the same exporter, is no reason to go on with its resource."""
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.owner=bob@example.com")
+    exporter = InMemorySpanExporter()
+    configure(exporters=[exporter])
+    for redact in (None, "email"):
+        configure(redact=redact)
+        with span("work"):
+            pass
+        flush()
+    assert [one.resource.attributes["service.owner"] for one in exporter.get_finished_spans()] == [
+        "bob@example.com",
+        "[EMAIL]",
+    ]
 
 
 def test_keys_and_tokens_are_taken_out_of_every_export(simulator: Simulator) -> None:

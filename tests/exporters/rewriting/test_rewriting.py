@@ -18,6 +18,7 @@ from opentelemetry.trace import Link, SpanContext, Status, StatusCode, TraceFlag
 
 from aiobs import guard
 from aiobs.exporters.rewriting.rewriter import FAILED, Rewriter
+from aiobs.exporters.rewriting.steps import CurrentSteps
 
 RESOURCE = Resource({"who": "secret resource"})
 
@@ -104,6 +105,22 @@ def test_every_text_of_metrics_is_seen() -> None:
     [counter, histogram] = found.resource_metrics[0].scope_metrics[0].metrics
     assert [point.value for point in counter.data.data_points if hasattr(point, "value")] == [3]
     assert [point.sum for point in histogram.data.data_points if hasattr(point, "sum")] == [1.5]
+
+
+def test_a_resource_is_rewritten_anew_when_steps_change() -> None:
+    """It is kept for as long as they are the same, and not a span longer."""
+    steps = CurrentSteps()
+    steps.use("none")
+    resource = Resource({"owner": "bob@example.com"})
+    rewriter = Rewriter([steps])
+    before = rewriter.resource(resource)
+    assert rewriter.resource(resource) is before
+    assert before.attributes == {"owner": "bob@example.com"}
+    steps.use("email")
+    after = rewriter.resource(resource)
+    assert after.attributes == {"owner": "[EMAIL]"}
+    steps.use()  # nothing is said: nothing changes
+    assert rewriter.resource(resource) is after
 
 
 @pytest.mark.quiet_guard

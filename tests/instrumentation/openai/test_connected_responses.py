@@ -221,6 +221,58 @@ async def test_what_a_live_session_delegates(is_async: bool, instrumented: InMem
     assert {span["gen_ai.request.model"] for span in spans} == {"gpt-5.1"}
 
 
+def live_error(**named: Any) -> dict[str, Any]:
+    error = {"type": "invalid_request_error", "code": "no_delegation", "message": "SECRET", **named}
+    return {**wire.event("error", error=error), "client_event_id": None}
+
+
+def refusing(*errors: Any) -> Script:
+    """A session of Live that answers each request for a response by an error, and only then begins one."""
+    inner = [wire.event("response.event", event=each, delegation_id="d1") for each in wire.written("r1", "one")]
+
+    def answer(event: Any, number: int) -> Any:
+        if event["type"] == "session.start":
+            return [wire.event("session.started", session=live_session())]
+        if event["type"] == "response.create":
+            return [*errors, *inner] if event.get("event_id") == "second" else [wire.event("info", message="x")]
+        return [wire.event("session.closed", session=live_session())] if event["type"] == "session.close" else ()
+
+    return Script(answer)
+
+
+ASKED_TWICE: list[tuple[str, Any]] = [
+    START,
+    ("until", "session.started"),
+    ("send", {"type": "response.create", "event_id": "first"}),
+    ("send", {"type": "response.create", "event_id": "second"}),
+    *WHOLE[1:],
+]
+
+
+@needs("openai live")
+@pytest.mark.parametrize(
+    ("named", "failed"),
+    [
+        ({"client_event_id": "first"}, ["no_delegation", None]),
+        ({"client_event_id": "second"}, ["no_delegation", None]),
+        ({"client_event_id": "an append"}, [None, None]),
+        ({}, [None, "no_delegation"]),
+    ],
+    ids=["the first", "the second", "something else", "nothing"],
+)
+@both
+async def test_an_error_of_live_ends_the_response_that_it_names(
+    is_async: bool, named: Any, failed: list[str | None], instrumented: InMemoryTelemetry
+) -> None:
+    """By the id of the program's event, at once; an error that names none is about the newest, if that does not begin."""
+    with SocketServer(refusing(live_error(**named))) as server:
+        await talk(is_async, server, "live", ASKED_TWICE)
+    assert [span.get("error.type") for span in spans_of(instrumented, "chat")] == failed
+    (session,) = spans_of(instrumented, "realtime_session")
+    assert "error.type" not in session
+    assert "SECRET" not in "".join(str(span.status.description) for span in instrumented.spans)
+
+
 BAD = (
     {"type": "session.usage.updated", "usage": None},
     {"type": "session.usage.updated", "usage": {"seconds": "9"}},

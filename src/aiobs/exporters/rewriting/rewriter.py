@@ -31,11 +31,14 @@ NAME, DESCRIPTION, BODY = "name", "status.description", "body"
 
 
 class Rewriter:
-    """Applies steps to signals; keeps what it made of the resource it saw last, as a program has one."""
+    """Applies steps to signals; keeps what it made of the resource it saw last, as a program has one.
+
+    A step that becomes another one says so by a new ``version``.
+    """
 
     def __init__(self, steps: Sequence[Step]) -> None:
         self._steps = tuple(steps)
-        self._resources: tuple[Resource, Resource] | None = None
+        self._resources: tuple[Resource, list[Any], Resource] | None = None
 
     def span(self, span: ReadableSpan) -> ReadableSpan:
         """The span, or a copy with what the steps changed."""
@@ -80,10 +83,12 @@ class Rewriter:
 
     def resource(self, resource: Resource) -> Resource:
         """The resource with what the steps changed."""
-        if self._resources is None or self._resources[0] is not resource:
+        versions = [getattr(step, "version", None) for step in self._steps]
+        kept = self._resources
+        if kept is None or kept[0] is not resource or kept[1] != versions:
             changed = Resource(self.attributes(resource.attributes), resource.schema_url)
-            self._resources = resource, changed
-        return self._resources[1]
+            self._resources = kept = resource, versions, changed
+        return kept[2]
 
     def attributes(self, given: Mapping[str, Any] | None) -> dict[str, Any]:
         """The attributes that are left."""

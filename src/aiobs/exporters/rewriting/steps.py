@@ -26,11 +26,13 @@ class CurrentSteps:
 
     def __init__(self) -> None:
         self._steps: tuple[Step, ...] | None = None
+        self.version = 0  # for those who keep what the steps made of something
 
     def use(self, redact: Any = None) -> None:
         """Those of the settings; what was said before still holds if nothing is said now."""
         if self._steps is None or redact is not None:
             self._steps = configured_steps(redact)
+            self.version += 1  # after the steps: who looks in between makes it once more
 
     def __call__(self, name: str, value: Any) -> Any:
         """What is left of the value."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aiobs.capture.beneath import pass_by
 from aiobs.capture.provider import Method, Operation, Provider, Seam
 from aiobs.errors import summarize
 from aiobs.instrumentation.openai import (
@@ -37,6 +38,7 @@ _BETA_CHAT = "openai.resources.beta.chat.completions"
 _RESPONSES = "openai.resources.responses"
 _EMBEDDINGS = "openai.resources.embeddings"
 _BASE = "openai._base_client"
+_OPENINFERENCE = "openinference.instrumentation.openai._request"
 _INPUT = ("input", "model")
 _MESSAGES = ("messages", "model")
 
@@ -148,6 +150,17 @@ PROVIDER = Provider(
                 Method(_BASE, "AsyncAPIClient._process_response", is_async=True, requires=("response",)),
             ),
             drive=note_response,
+        ),
+    ),
+    beneath=(
+        Seam(
+            name="openinference",
+            api="one span for a call",
+            methods=(
+                Method(_OPENINFERENCE, "_Request.__call__"),  # around OpenAI.request
+                Method(_OPENINFERENCE, "_AsyncRequest.__call__", is_async=True),
+            ),
+            drive=pass_by,
         ),
     ),
 )

@@ -9,7 +9,7 @@ from aiobs.capture.provider import NOTHING, Sign, Step
 from aiobs.instrumentation.fields import get, items, text
 from aiobs.instrumentation.openai import connected, decisions
 from aiobs.instrumentation.openai.realtime import read_session
-from aiobs.instrumentation.openai.realtime_events import Reader, about_session, about_settings
+from aiobs.instrumentation.openai.realtime_events import Reader, about_session, about_settings, trouble
 
 
 def read_received(event: Any, wants_content: bool) -> Sign:
@@ -46,6 +46,7 @@ _RECEIVED: dict[str, Reader] = {
     "session.closed": about_settings,
     "session.usage.updated": about_session,
     "session.output_transcript.delta": about_session,
+    "error": trouble,
 }
 
 

@@ -1,7 +1,7 @@
 """Realtime: its settings, and its responses, each one choice.
 
-A response is put together from its pieces and, at ``response.done``, from its items. Sound is never kept: its size and
-hash are, where content is wanted.
+A response is put together from its pieces and, at ``response.done``, from its items. Of sound there are
+size and hash, where content is wanted.
 """
 
 from __future__ import annotations

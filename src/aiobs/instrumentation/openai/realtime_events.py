@@ -175,8 +175,11 @@ def _transcribed(event: Any) -> Sign:
     return Sign(Step.SESSION, item=text(get(event, "item_id")), transcript=text(get(event, "transcript")))
 
 
-def _trouble(event: Any) -> Sign:
-    return Sign(Step.TROUBLE, text(get(get(event, "error"), "event_id")) or text(get(event, "client_event_id")))
+def trouble(event: Any) -> Sign:
+    """An error, and the event of the program's that it names; Live calls that by another name."""
+    error = get(event, "error")
+    named = (get(error, "event_id"), get(error, "client_event_id"), get(event, "client_event_id"))
+    return Sign(Step.TROUBLE, next(filter(None, map(text, named)), None))
 
 
 _RECEIVED: dict[str, Reader] = {
@@ -187,5 +190,5 @@ _RECEIVED: dict[str, Reader] = {
     "conversation.item.input_audio_transcription.completed": _transcribed,
     "response.created": _created,
     "response.done": _done,
-    "error": _trouble,
+    "error": trouble,
 }
