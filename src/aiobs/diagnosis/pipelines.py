@@ -12,11 +12,11 @@ from typing import Any
 from opentelemetry import metrics, trace
 from opentelemetry._logs import get_logger_provider
 
-from aiobs.diagnosis.endpoints import safe_url
 from aiobs.diagnosis.finding import Finding, warning
 from aiobs.diagnosis.otlp import Destination, check_distro, check_otlp, destinations, exporter_is_none
 from aiobs.errors import AiobsError, public_name
 from aiobs.exporters.session_file import DEFAULT_PATH, working_directory
+from aiobs.exporters.urls import safe_url
 from aiobs.runtime import has_otlp_endpoint, is_disabled
 from aiobs.settings import CONTENT_VARIABLE, CaptureContent, resolve
 

@@ -93,6 +93,8 @@ def pipelines(
         timeout=None if timeout is None else as_seconds(timeout),
         name="langfuse",
         spool=spool,
+        named="LANGFUSE_HOST",
+        credentials="LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY, of a project at that LANGFUSE_HOST",
     )
     described = {
         "langfuse.environment": environment or os.environ.get("LANGFUSE_TRACING_ENVIRONMENT"),

@@ -8,7 +8,6 @@ import random
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
@@ -19,24 +18,14 @@ from opentelemetry.trace import SpanContext, TraceFlags
 
 from aiobs._version import __version__
 from aiobs.errors import ConfigurationError, MissingExtra
+from aiobs.exporters.answers import Reply
+from aiobs.exporters.connections import reply_of
 from aiobs.semconv import names
 
 if TYPE_CHECKING:
     import requests
 
 SPAN_NAME = "aiobs doctor"
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What came back: an HTTP status, a gRPC code, or the error that kept both from coming."""
-
-    status: int | None = None
-    content_type: str = ""
-    body: bytes = b""
-    grpc_code: str = ""
-    detail: str = ""
-    error: Exception | None = None
 
 
 class _Replied(BaseException):
@@ -76,8 +65,7 @@ def _over_http(endpoint: str, timeout: float) -> Reply:
         except Exception as error:
             replies.append(Reply(error=error))
         else:
-            content_type = response.headers.get("content-type", "")
-            replies.append(Reply(response.status_code, content_type, response.content, detail=response.reason or ""))
+            replies.append(reply_of(response))
         raise _Replied
 
     session.request = once  # type: ignore[method-assign]  # this object only; the class stays as it is

@@ -46,6 +46,8 @@ def pipelines(
         timeout=None if timeout is None else as_seconds(timeout),
         name="phoenix",
         spool=spool,
+        named="PHOENIX_COLLECTOR_ENDPOINT",
+        credentials="PHOENIX_API_KEY",
     )
     resource = {"openinference.project.name": name} if name else {}
     around = partial(TranslatingExporter, translate=openinference_attributes, resource=resource)

@@ -19,6 +19,7 @@ from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult,
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
+from aiobs.exporters.answers import Verdict
 from aiobs.exporters.rewriting import Rewriter
 from aiobs.exporters.sampling import Sampling
 from aiobs.guard import guarded
@@ -48,7 +49,7 @@ class _Queue:
 
     def give_up(self) -> None:
         """Count what is queued as lost: nobody waits for it any longer."""
-        self._room.close()
+        self._room.close(reason_of(self._outgoing.exporter))
 
 
 class SpanQueue(_Queue, SpanProcessor):
@@ -59,7 +60,7 @@ class SpanQueue(_Queue, SpanProcessor):
         self._room = _Room(name, "span", "OTEL_BSP_MAX_QUEUE_SIZE")
         self.span_exporter = exporter
         rewrite = rewriter.span if rewriter else None
-        self._outgoing = _OutgoingSpans(exporter, _Lane(self._room, rewrite))
+        self._outgoing = _OutgoingSpans(exporter, _Lane(self._room, rewrite, exporter))
         self._batch = BatchSpanProcessor(self._outgoing, max_queue_size=self._room.capacity)
 
     def on_end(self, span: ReadableSpan) -> None:
@@ -76,7 +77,7 @@ class LogQueue(_Queue, LogRecordProcessor):
         self._sampling = sampling
         self._room = _Room(name, "log", "OTEL_BLRP_MAX_QUEUE_SIZE")
         rewrite = rewriter.log if rewriter else None
-        self._outgoing = _OutgoingLogs(exporter, _Lane(self._room, rewrite))
+        self._outgoing = _OutgoingLogs(exporter, _Lane(self._room, rewrite, exporter))
         self._batch = BatchLogRecordProcessor(self._outgoing, max_queue_size=self._room.capacity)
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
@@ -99,7 +100,7 @@ class OutgoingMetrics(MetricExporter):
             return MetricExportResult.FAILURE
         result = guarded(self._export, metrics_data, timeout_millis)
         if result is not MetricExportResult.SUCCESS:
-            lose(self._name, "metric", "export_failed", 1, "the log of the exporter says why. Totals are sent again.")
+            failed(self._exporter, self._name, "metric", 1, "Totals are sent again.")
         return result or MetricExportResult.FAILURE
 
     def _export(self, data: MetricsData, timeout_millis: float) -> MetricExportResult:
@@ -139,11 +140,11 @@ class _Room:
         """Called by one thread at a time, under the batch processor's lock."""
         self._left += number
 
-    def close(self) -> None:
+    def close(self, why: Verdict | None) -> None:
         """Count what is left."""
         if (waiting := self._entered - self._left) > 0:
             advice = "there was no time left to send them. flush() waits for them, AIOBS_EXIT_TIMEOUT at the exit."
-            lose(self.exporter, self.signal, "closed", waiting, advice)
+            lose(self.exporter, self.signal, "closed", waiting, f"{advice} The last answer: {why}" if why else advice)
             self._left = self._entered
 
     def _forget(self) -> None:
@@ -161,8 +162,8 @@ class _Room:
 class _Lane:
     """What the outgoing exporters of spans and logs have in common."""
 
-    def __init__(self, room: _Room, rewrite: Callable[[Any], Any] | None) -> None:
-        self._room, self._rewrite = room, rewrite
+    def __init__(self, room: _Room, rewrite: Callable[[Any], Any] | None, exporter: object) -> None:
+        self._room, self._rewrite, self._exporter = room, rewrite, exporter
 
     def send(self, batch: Sequence[T], export: Callable[[list[T]], object], success: object) -> bool:
         """Give the batch, rewritten, to the exporter; what it does not take is lost, and counted."""
@@ -176,11 +177,8 @@ class _Lane:
     def _sent(self, part: list[T], export: Callable[[list[T]], object], success: object) -> bool:
         if guarded(export, part) is success:
             return True
-        self._lose(
-            "export_failed",
-            len(part),
-            "the log of the exporter says why. A spool keeps what a backend does not take (docs/spool.md).",
-        )
+        advice = "A spool keeps what a backend does not take (docs/spool.md)."
+        failed(self._exporter, self._room.exporter, self._room.signal, len(part), advice)
         return False
 
     def _rewritten(self, batch: Iterable[T]) -> Iterable[T]:
@@ -197,33 +195,46 @@ class _Lane:
 
 class _OutgoingSpans(SpanExporter):
     def __init__(self, exporter: SpanExporter, lane: _Lane) -> None:
-        self._exporter, self._lane = exporter, lane
+        self.exporter, self._lane = exporter, lane
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        is_sent = self._lane.send(spans, self._exporter.export, SpanExportResult.SUCCESS)
+        is_sent = self._lane.send(spans, self.exporter.export, SpanExportResult.SUCCESS)
         return SpanExportResult.SUCCESS if is_sent else SpanExportResult.FAILURE
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        return self._exporter.force_flush(timeout_millis)
+        return self.exporter.force_flush(timeout_millis)
 
     def shutdown(self) -> None:
-        self._exporter.shutdown()
+        self.exporter.shutdown()
 
 
 class _OutgoingLogs(LogRecordExporter):
     def __init__(self, exporter: LogRecordExporter, lane: _Lane) -> None:
-        self._exporter, self._lane = exporter, lane
+        self.exporter, self._lane = exporter, lane
 
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
-        is_sent = self._lane.send(batch, self._exporter.export, LogRecordExportResult.SUCCESS)
+        is_sent = self._lane.send(batch, self.exporter.export, LogRecordExportResult.SUCCESS)
         return LogRecordExportResult.SUCCESS if is_sent else LogRecordExportResult.FAILURE
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        flush = getattr(self._exporter, "force_flush", None)  # not in every release of the SDK
+        flush = getattr(self.exporter, "force_flush", None)  # not in every release of the SDK
         return flush is None or bool(flush(timeout_millis))
 
     def shutdown(self) -> None:
-        self._exporter.shutdown()  # type: ignore[no-untyped-call]  # the SDK's own signature
+        self.exporter.shutdown()  # type: ignore[no-untyped-call]  # the SDK's own signature
+
+
+def reason_of(exporter: object) -> Verdict | None:
+    """Why an exporter does not work at the moment, if it can tell."""
+    why = getattr(exporter, "why", None)
+    return guarded(why) if why is not None else None
+
+
+def failed(exporter: object, name: str, signal: str, number: int, advice: str) -> None:
+    """What an exporter did not take is lost: counted, and told once for each cause."""
+    why = reason_of(exporter)
+    text = f"{why or 'the log of the exporter says why.'} {advice}"
+    lose(name, signal, "export_failed", number, text, why.cause if why else None)
 
 
 def in_parts(items: Iterable[T]) -> Iterator[list[T]]:

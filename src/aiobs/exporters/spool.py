@@ -8,53 +8,33 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import requests
 from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from aiobs.exporters.connections import ForkSafeSession
+from aiobs.exporters.answers import Verdict
+from aiobs.exporters.connections import AnsweringSession as AnsweringSession
+from aiobs.exporters.failures import BY_CODE
 from aiobs.exporters.lines import FLAGS, Tail
 from aiobs.exporters.otlp_decoding import logs_of, spans_of
 from aiobs.exporters.otlp_encoding import log_lines, span_lines
 from aiobs.exporters.spool_drainer import Drainer
 from aiobs.exporters.spool_folder import SpoolFolder
 from aiobs.guard import guarded
+from aiobs.losses import is_news
 from aiobs.semconv.parsing import parsed
 
 MAX_BYTES = 512 * 1024 * 1024
 SHUTDOWN_SECONDS = 5.0
 
 _log = logging.getLogger("aiobs")
-
-
-class AnsweringSession(ForkSafeSession):
-    """For the official OTLP/HTTP exporters (``session=``): ``status`` tells what the backend answered this thread."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._answers = threading.local()
-
-    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
-        """As every session does it; None is noted until an answer comes."""
-        self._answers.status = None
-        response = super().send(request, **options)
-        self._answers.status = response.status_code
-        return response
-
-    def status(self) -> int | None:
-        """The HTTP status of the last answer, told once; None if there was none."""
-        status: int | None = getattr(self._answers, "status", None)
-        self._answers.status = None
-        return status
 
 
 class _Spooling:
@@ -64,7 +44,8 @@ class _Spooling:
     counted in ``dropped``. ``status``: what the backend answered last (``AnsweringSession.status``); without it a batch
     that is refused for good is told from a dead backend by the one after it, and set aside as a whole. ``fsync``: what
     was given survives a crash of the machine, too. ``on_loss`` is told the reason (``spool_full``; ``refused``, of what
-    cannot be set aside) and how many.
+    cannot be set aside) and how many. ``why`` tells why the backend takes nothing, ``retry_after`` in how many seconds
+    it asks to come again; both are of the exporters by name.
     """
 
     _signal = ""
@@ -81,13 +62,15 @@ class _Spooling:
         fsync: bool = False,
         backoff: tuple[float, float] = (0.5, 30.0),
         on_loss: Callable[[str, int], None] | None = None,
+        why: Callable[[], Verdict | None] | None = None,
+        retry_after: Callable[[], float | None] | None = None,
     ) -> None:
         self.inner = inner
         self.folder = Path(folder).absolute()
         self.dropped = 0
         self.refused = 0
         self._on_loss = on_loss
-        self._told: set[str] = set()
+        self.why = why
         self._is_shut = False
         self._spool = SpoolFolder(
             self.folder / self._signal, type(self)._items, max_bytes=max_bytes, fsync=fsync, on_drop=self._on_drop
@@ -96,7 +79,9 @@ class _Spooling:
             self._spool,
             inner.export,
             self._set_aside,
+            on_wait=self._is_waiting,
             status=status,
+            retry_after=retry_after,
             backoff=backoff,
             name=f"aiobs-spool-{self._signal}",
         )
@@ -120,13 +105,24 @@ class _Spooling:
         try:
             self._spool.append(line)
         except OSError as error:
-            text = "aiobs: the spool %s cannot be written (%s); what comes is sent without it until it can"
-            self._tell("unwritable", text, self.folder, error)
+            self._tell("spool-unwritable", detail=error.strerror or error)
             return False
         return True
 
     def _sent(self, line: bytes) -> bool:
-        return getattr(guarded(self.inner.export, type(self)._items(parsed(line))), "name", None) == "SUCCESS"
+        """Without the spool, which cannot be written."""
+        items = type(self)._items(parsed(line))
+        return getattr(guarded(self.inner.export, items), "name", None) == "SUCCESS"
+
+    def _is_waiting(self, waits: bool) -> None:
+        """Tell what keeps the backend from taking anything, and that it does again."""
+        if not waits:
+            guarded(_log.info, "aiobs: the backend takes what the spool %s has kept for it", self.folder)
+            return
+        why = guarded(self.why) if self.why is not None else None
+        if is_news(str(self.folder), *(why.cause if why else ("unknown",))):
+            text = "aiobs: the backend takes nothing, and the spool %s keeps what comes until it does: %s"
+            guarded(_log.warning, text, self.folder, why or "the log of the exporter says why.")
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Deliver what waits; False if that takes longer, or the backend does not take it. Nothing is lost by that."""
@@ -148,10 +144,7 @@ class _Spooling:
 
     def _on_drop(self, count: int) -> None:
         self._lose("spool_full", count)
-        text = (
-            "aiobs: the spool %s is full; its oldest %s are dropped. Is the backend there? `aiobs doctor --otlp` tells"
-        )
-        self._tell("full", text, self.folder, self._signal)
+        self._tell("spool-full")
 
     def _lose(self, reason: str, count: int) -> None:
         self.dropped += count
@@ -164,20 +157,18 @@ class _Spooling:
         path = self.folder / "refused" / f"{self._signal}.jsonl"
         answer = f"HTTP {status}" if status else "no reason known"
         if items:
-            text = "aiobs: the backend refuses some %s (%s); they are set aside in %s, and can be sent again from there"
-            self._tell("refused", text, self._signal, answer, path)
+            self._tell("spool-refused", detail=answer, path=path)
             if not guarded(_append, path, [*type(self)._lines(items)]):
                 self._lose("refused", len(items))
         if broken:
-            text = "aiobs: the spool %s has lines that cannot be read; they are set aside in %s"
-            self._tell("broken", text, self.folder, path.with_suffix(".broken"))
+            self._tell("spool-broken", path=path.with_suffix(".broken"))
             guarded(_append, path.with_suffix(".broken"), [raw.removesuffix(b"\n") for raw in broken])
 
-    def _tell(self, cause: str, text: str, *values: object) -> None:
-        """Once per cause."""
-        if cause not in self._told:
-            self._told.add(cause)
-            guarded(_log.warning, text, *values)  # a handler of the program's may raise
+    def _tell(self, code: str, **values: object) -> None:
+        """A row of the table of failures, once."""
+        if is_news(str(self.folder), self._signal, code):
+            text = BY_CODE[code].text(folder=self.folder, signal=self._signal, **values)
+            guarded(_log.warning, "aiobs: %s", text)  # a handler of the program's may raise
 
 
 def _append(path: Path, lines: Iterable[bytes]) -> bool:
