@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import grpc
@@ -39,12 +40,19 @@ class TraceService(service.TraceServiceServicer):
 
 
 @contextmanager
-def grpc_receiver() -> Iterator[tuple[int, TraceService]]:
-    """Its port, and what it was sent."""
-    server = grpc.server(ThreadPoolExecutor(2))
-    receiver = TraceService()
+def grpc_receiver(
+    options: Sequence[tuple[str, int]] = (), *, credentials: Any = None, servicer: Any = None
+) -> Iterator[tuple[int, Any]]:
+    """Its port, and what it was sent; with TLS, by the server's credentials."""
+    server = grpc.server(ThreadPoolExecutor(2), options=options)
+    receiver = servicer or TraceService()
     service.add_TraceServiceServicer_to_server(receiver, server)
-    port = server.add_insecure_port("127.0.0.1:0")
+    add = server.add_insecure_port if credentials is None else partial(_add_secure, server, credentials)
+    port = add("127.0.0.1:0")
     server.start()
     yield port, receiver
     server.stop(None).wait()
+
+
+def _add_secure(server: Any, credentials: Any, address: str) -> int:
+    return int(server.add_secure_port(address, credentials))

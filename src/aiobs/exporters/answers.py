@@ -78,7 +78,8 @@ class Verdict:
         return not self.code
 
     def __str__(self) -> str:
-        return " ".join(part if part.endswith((".", "…")) else f"{part}." for part in (self.what, self.means, self.do))
+        said = " ".join(part if part.endswith((".", "…")) else f"{part}." for part in (self.what, self.means, self.do))
+        return f"{self.cause[1]}: {said}" if self.cause else said
 
 
 class Answers:

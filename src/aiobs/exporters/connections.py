@@ -47,6 +47,8 @@ class AnsweringSession(ForkSafeSession):
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
         """As every session does it; nothing is noted until an answer comes."""
         self.answers.asked()
+        if isinstance(self.verify, str):  # a certificate that is given for OTLP wins over REQUESTS_CA_BUNDLE
+            options["verify"] = self.verify
         request.headers.setdefault("traceparent", TRACEPARENT)
         try:
             response = super().send(request, **{**options, "allow_redirects": False})

@@ -95,8 +95,7 @@ TABLE: tuple[Failure, ...] = (
             words=("Hostname mismatch", "IP address mismatch", "doesn't match", "Hostname Verification")),
     Failure(code="tls-untrusted", when="TLS: a certificate that is not trusted", what="TLS failed: {detail}",
             fate=RETRIED, means="Nobody whom this machine trusts has signed the certificate.",
-            do="For a certificate of your own: OTEL_EXPORTER_OTLP_CERTIFICATE=<file> (REQUESTS_CA_BUNDLE and "
-               "CURL_CA_BUNDLE may win over it).",
+            do="For a certificate of your own: OTEL_EXPORTER_OTLP_CERTIFICATE=<file>.",
             raised=frozenset({"SSLError", "SSLCertVerificationError"}), grpc=_UNAVAILABLE,
             words=("CERTIFICATE_VERIFY_FAILED", "certificate verify failed")),
     Failure(code="tls", when="https:// to a port without TLS, and other TLS failures", what="TLS failed: {detail}",

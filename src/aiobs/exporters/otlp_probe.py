@@ -19,7 +19,7 @@ from opentelemetry.trace import SpanContext, TraceFlags
 from aiobs._version import __version__
 from aiobs.errors import ConfigurationError, MissingExtra
 from aiobs.exporters.answers import Reply
-from aiobs.exporters.connections import reply_of
+from aiobs.exporters.connections import AnsweringSession, reply_of
 from aiobs.semconv import names
 
 if TYPE_CHECKING:
@@ -79,11 +79,9 @@ def _session() -> requests.Session:
     """As the exporter makes it: by the credential provider that the environment names, else a plain one."""
     variables = ("OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER",
                  "OTEL_PYTHON_EXPORTER_OTLP_HTTP_TRACES_CREDENTIAL_PROVIDER")  # fmt: skip
-    import requests
-
     variable = next((variable for variable in variables if os.environ.get(variable)), None)
     if variable is None:
-        return requests.Session()
+        return AnsweringSession()
     for point in entry_points(group="opentelemetry_otlp_credential_provider", name=os.environ[variable]):
         session: requests.Session = point.load()()
         return session

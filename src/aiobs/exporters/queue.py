@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import count
 from typing import Any, TypeVar
 
@@ -33,17 +35,43 @@ T = TypeVar("T")
 class _Queue:
     """What both queues do alike: a batch processor of the SDK, the exporter behind it, and the room of both."""
 
+    _add: Callable[[Any], None]  # to the batch processor
     _batch: Any
     _outgoing: Any
     _room: _Room
 
+    def _queue(self, item: Any) -> None:
+        """Add an item; while a flush is under way, after that.
+
+        The SDK flushes until its queue is empty. A receiver in this very process that makes a span of each request
+        would keep it busy for ever.
+        """
+        if not self._room.flushes:
+            self._add(item)
+            return
+        self._room.later.append(item)
+        if not self._room.flushes:  # it has ended meanwhile
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        with suppress(IndexError):
+            while True:
+                self._add(self._room.later.popleft())
+
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Export what is queued, and what the exporter itself keeps (a spool); its own timeout bounds it."""
-        self._batch.force_flush(timeout_millis)
+        under_way = object()
+        self._room.flushes.add(under_way)
+        try:
+            self._batch.force_flush(timeout_millis)
+        finally:
+            self._room.flushes.discard(under_way)
+            self._catch_up()
         return self._outgoing.force_flush(timeout_millis) is not False  # the SDK's default says nothing
 
     def shutdown(self) -> None:
         """Export what is queued and close the exporter; what it had no time for is counted."""
+        self._catch_up()
         self._batch.shutdown()
         self.give_up()
 
@@ -62,12 +90,13 @@ class SpanQueue(_Queue, SpanProcessor):
         rewrite = rewriter.span if rewriter else None
         self._outgoing = _OutgoingSpans(exporter, _Lane(self._room, rewrite, exporter))
         self._batch = BatchSpanProcessor(self._outgoing, max_queue_size=self._room.capacity)
+        self._add = self._batch.on_end
 
     def on_end(self, span: ReadableSpan) -> None:
         """Queue the span, unless it is not of the share or there is no room."""
         taken = self._sampling.takes(span)
         if taken is not None and self._room.enter():
-            self._batch.on_end(taken)
+            self._queue(taken)
 
 
 class LogQueue(_Queue, LogRecordProcessor):
@@ -79,11 +108,12 @@ class LogQueue(_Queue, LogRecordProcessor):
         rewrite = rewriter.log if rewriter else None
         self._outgoing = _OutgoingLogs(exporter, _Lane(self._room, rewrite, exporter))
         self._batch = BatchLogRecordProcessor(self._outgoing, max_queue_size=self._room.capacity)
+        self._add = self._batch.on_emit
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
         """Queue the record, unless its trace is not of the share or there is no room."""
         if self._sampling.takes_trace(log_record.log_record.trace_id or 0) and self._room.enter():
-            self._batch.on_emit(log_record)
+            self._queue(log_record)
 
 
 class OutgoingMetrics(MetricExporter):
@@ -125,6 +155,8 @@ class _Room:
         self.capacity = _whole(os.environ.get(variable)) or CAPACITY
         self._numbers = count(1)
         self._entered = self._left = 0
+        self.flushes: set[object] = set()  # those that are under way
+        self.later: deque[Any] = deque()  # what came meanwhile
         forget = weakref.WeakMethod(self._forget)
         os.register_at_fork(after_in_child=lambda: (found := forget()) and found())
 
@@ -150,6 +182,7 @@ class _Room:
     def _forget(self) -> None:
         """In the child of a fork the batch processor is empty: what was queued is the parent's to send."""
         self._left = self._entered
+        self.flushes, self.later = set(), deque()
 
     @property
     def _advice(self) -> str:
