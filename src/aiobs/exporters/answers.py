@@ -182,7 +182,7 @@ def _named(raised: Exception) -> str:
 def _verdict(row: Failure, reply: Reply, place: Place) -> Verdict:
     values = {
         "url": safe_url(place.url), "signal": place.signal, "timeout": place.timeout, "detail": reply.detail,
-        "answer": f"{reply.grpc_code}: {reply.detail}" if reply.grpc_code else f"{reply.status} {reply.detail}",
+        "answer": _answer(reply),
         "credentials": place.credentials,
         "wait": f", Retry-After: {reply.retry_after}" if reply.retry_after else "",
         "sent": f"headers sent: {', '.join(place.headers)}" if place.headers else "no header of yours was sent",
@@ -190,6 +190,13 @@ def _verdict(row: Failure, reply: Reply, place: Place) -> Verdict:
     }  # fmt: skip
     what = _printable(row.what.format(**values).replace(" .", "."), place)
     return Verdict(row.code, what, row.means.format(**values), row.do.format(**values), cause=_cause(row, place))
+
+
+def _answer(reply: Reply) -> str:
+    said = reply.detail.rstrip(". ")
+    if reply.grpc_code:
+        return f"{reply.grpc_code}: {said}"
+    return f"{reply.status} {said}" if reply.status else said
 
 
 def _cause(row: Failure, place: Place) -> tuple[str, ...]:

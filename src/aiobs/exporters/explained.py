@@ -44,9 +44,9 @@ class _Explained:
         with _quiet(self.answers):
             try:
                 result = official.export(*items, **options)
-            except Exception:  # exporters before 1.40 raise what they were raised
-                if (noted := self.answers.reply()) is None or noted.error is None:
-                    raise
+            except Exception as error:  # exporters before 1.40 raise, the answer as well as what cannot be encoded
+                if self.answers.reply() is None:
+                    self.answers.note(Reply(error=NotSent(f"Failed to encode a batch: {type(error).__name__}")))
                 result = self.results.FAILURE
         return self._accepted(result) if result is self.results.SUCCESS else self._failed()
 

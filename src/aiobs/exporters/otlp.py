@@ -51,13 +51,25 @@ def pipelines(
     each endpoint.
     Raises ConfigurationError for what cannot be understood, MissingExtra for grpc without the extra.
     """
-    target = Target(
-        endpoint, _as_headers(headers), protocol, None if timeout is None else as_seconds(timeout), spool=spool
-    )
-    made = {signal: target.exporter(signal) for signal in _wanted(signals)}
+    to = target(endpoint=endpoint, headers=headers, protocol=protocol, timeout=timeout, spool=spool)
+    made = {signal: to.exporter(signal) for signal in _wanted(signals)}
     return Pipelines(
         span_exporter=made.get("traces"), log_exporter=made.get("logs"), metric_exporter=made.get("metrics")
     )
+
+
+def target(
+    *,
+    endpoint: str | None = None,
+    headers: Mapping[str, str] | str | None = None,
+    protocol: str | None = None,
+    timeout: float | str | None = None,
+    signals: Iterable[str] | str = SIGNALS,
+    spool: str | None = None,
+) -> Target:
+    """Where ``pipelines`` with the same options sends."""
+    seconds = None if timeout is None else as_seconds(timeout)
+    return Target(endpoint, _as_headers(headers), protocol, seconds, spool=spool)
 
 
 @dataclass(frozen=True)

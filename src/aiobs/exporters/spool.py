@@ -155,8 +155,9 @@ class _Spooling:
         """Keep what is refused, or what cannot be read, where it stands in nobody's way."""
         self.refused += len(items) + len(broken)
         path = self.folder / "refused" / f"{self._signal}.jsonl"
-        answer = f"HTTP {status}" if status else "no reason known"
         if items:
+            why = guarded(self.why) if self.why is not None else None
+            answer = why.what.rstrip(".") if why else f"HTTP {status}" if status else "no reason known"
             self._tell("spool-refused", detail=answer, path=path)
             if not guarded(_append, path, [*type(self)._lines(items)]):
                 self._lose("refused", len(items))
