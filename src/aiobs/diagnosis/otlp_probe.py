@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from aiobs.diagnosis.finding import Finding, error
@@ -30,6 +30,8 @@ class Probe:
     what: str
     means: str = ""
     do: str = ""
+    code: str = ""  # of the table of failures
+    exporter: str = "otlp"
 
 
 def probe(endpoint: str | None, timeout: float) -> Probe:
@@ -42,21 +44,36 @@ def probe(endpoint: str | None, timeout: float) -> Probe:
     except ConfigurationError as problem:
         return Probe("", "", "", (), False, 0.0, str(problem), "Nothing can be sent.", "Correct it.")
     url, source = (_completed(endpoint, protocol), "argument") if endpoint else endpoint_of("traces", protocol)
-    place = _place(url, source, protocol, timeout)
+    return _sent(_place(url, source, protocol, timeout), timeout)
+
+
+def probe_target(name: str, target: Target, timeout: float) -> Probe:
+    """The same to where an exporter sends."""
+    try:
+        place = target.place("traces")
+    except ConfigurationError as problem:
+        return Probe("", "", "", (), False, 0.0, str(problem), "Nothing can be sent.", "Correct it.", exporter=name)
+    place = replace(place, timeout=timeout, timeout_option="--timeout here and timeout= in the program")
+    return replace(_sent(place, timeout, target.sent_headers(place.protocol)), exporter=name)
+
+
+def _sent(place: Place, timeout: float, headers: Mapping[str, str] | None = None) -> Probe:
     started = time.monotonic()
-    reply = send_test_span(protocol, url, timeout)
+    reply = send_test_span(place.protocol, place.url, timeout, headers)
     seconds = round(time.monotonic() - started, 3)
     verdict = explain(reply, place)
     return Probe(
-        safe_url(url), source, protocol, place.headers, verdict.accepted, seconds,
-        verdict.what, verdict.means, verdict.do,
+        safe_url(place.url), place.source, place.protocol, place.headers, verdict.accepted, seconds,
+        verdict.what, verdict.means, verdict.do, verdict.code,
     )  # fmt: skip
 
 
-def check_probe(probed: Probe | None) -> Iterator[Finding]:
+def check_probes(probes: Iterable[Probe]) -> Iterator[Finding]:
     """A test span that was not accepted."""
-    if probed is not None and not probed.accepted:
-        yield error("otlp", f"The test span was not accepted: {probed.what}", probed.means, probed.do)
+    for probed in probes:
+        if not probed.accepted:
+            where = "" if probed.exporter == "otlp" else f" by {probed.exporter}"
+            yield error("otlp", f"The test span was not accepted{where}: {probed.what}", probed.means, probed.do)
 
 
 def _completed(endpoint: str, protocol: str) -> str:

@@ -188,8 +188,8 @@ def _verdict(row: Failure, reply: Reply, place: Place) -> Verdict:
         "sent": f"headers sent: {', '.join(place.headers)}" if place.headers else "no header of yours was sent",
         "path_rule": _path_rule(place), "timeout_option": place.timeout_option,
     }  # fmt: skip
-    what = _printable(row.what.format(**values).replace(" .", "."), place)
-    return Verdict(row.code, what, row.means.format(**values), row.do.format(**values), cause=_cause(row, place))
+    what, means, do = row.sentences(**values)
+    return Verdict(row.code, _printable(what, place), means, do, cause=_cause(row, place))
 
 
 def _answer(reply: Reply) -> str:

@@ -39,9 +39,9 @@ class Failure:
     words: tuple[str, ...] = ()
     is_of_path: bool = False
 
-    def text(self, **values: object) -> str:
-        """The three sentences, filled in."""
-        return " ".join(part.format(**values) for part in (self.what, self.means, self.do))
+    def sentences(self, **values: object) -> tuple[str, str, str]:
+        """What, what it means and what to do, filled in."""
+        return self.what.format(**values), self.means.format(**values), self.do.format(**values)
 
 
 _UNAVAILABLE = frozenset({"UNAVAILABLE"})

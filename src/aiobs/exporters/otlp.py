@@ -111,6 +111,11 @@ class Target:
             credentials=self.credentials,
         )
 
+    def sent_headers(self, flavour: str) -> dict[str, str] | None:
+        """Those that are given; gRPC takes names in lower case only."""
+        given = self.headers or {}
+        return {name.lower() if flavour == "grpc" else name: text for name, text in given.items()} or None
+
     def _official(self, signal: str, answers: Answers) -> Any:
         """Imported only now: it brings an HTTP or gRPC client."""
         flavour = protocol_of(signal, self.protocol)
@@ -122,7 +127,7 @@ class Target:
                 raise
             raise MissingExtra('OTLP over grpc needs an extra: pip install "aiobs[grpc]"') from error
         options = {
-            "headers": self.headers and _header_names(self.headers, flavour),
+            "headers": self.sent_headers(flavour),
             "timeout": self.timeout,
             "session": _session(flavour, answers),
             **self._given(signal, flavour),
@@ -174,11 +179,6 @@ def timeout_of(signal: str) -> float:
 def _parts(values: Iterable[str]) -> tuple[str, ...]:
     """Header values, and keys without their ``Bearer``."""
     return tuple(part for value in values for part in (value, value.rpartition(" ")[2]) if part)
-
-
-def _header_names(headers: Mapping[str, str], flavour: str) -> dict[str, str]:
-    """gRPC takes names in lower case only."""
-    return {name.lower() if flavour == "grpc" else name: value for name, value in headers.items()}
 
 
 def _session(flavour: str, answers: Answers) -> AnsweringSession | None:

@@ -7,6 +7,7 @@ import os
 import random
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
@@ -32,8 +33,8 @@ class _Replied(BaseException):
     """Leaves the exporter, which catches every Exception and would try again."""
 
 
-def send_test_span(protocol: str, endpoint: str, timeout: float) -> Reply:
-    """Send it to the full endpoint with the headers, certificates and compression of the environment.
+def send_test_span(protocol: str, endpoint: str, timeout: float, headers: Mapping[str, str] | None = None) -> Reply:
+    """Send it to the full endpoint with the headers, certificates and compression of the environment, or these headers.
 
     The thread that sends may be left behind: neither DNS nor a body that drips keeps to a timeout.
     """
@@ -42,7 +43,7 @@ def send_test_span(protocol: str, endpoint: str, timeout: float) -> Reply:
 
     def run() -> None:
         try:
-            replies.append(send(endpoint, timeout))
+            replies.append(send(endpoint, timeout, dict(headers) if headers else None))
         except Exception as error:  # whatever it is, it is what the user wants to know
             replies.append(Reply(error=error))
 
@@ -52,7 +53,7 @@ def send_test_span(protocol: str, endpoint: str, timeout: float) -> Reply:
     return replies[0] if replies else Reply(error=TimeoutError())
 
 
-def _over_http(endpoint: str, timeout: float) -> Reply:
+def _over_http(endpoint: str, timeout: float, headers: dict[str, str] | None) -> Reply:
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
     session = _session()
@@ -69,7 +70,7 @@ def _over_http(endpoint: str, timeout: float) -> Reply:
         raise _Replied
 
     session.request = once  # type: ignore[method-assign]  # this object only; the class stays as it is
-    exporter = OTLPSpanExporter(endpoint=endpoint, timeout=timeout, session=session)
+    exporter = OTLPSpanExporter(endpoint=endpoint, timeout=timeout, session=session, headers=headers)
     with session, suppress(_Replied):
         exporter.export([_span()])
     return replies[0]
@@ -88,7 +89,7 @@ def _session() -> requests.Session:
     raise ConfigurationError(f"{variable} names {os.environ[variable]!r}, which no installed package provides.")
 
 
-def _over_grpc(endpoint: str, timeout: float) -> Reply:
+def _over_grpc(endpoint: str, timeout: float, headers: dict[str, str] | None) -> Reply:
     """The exporter's own stub and headers: its ``export()`` logs the code and gives nothing but FAILURE."""
     try:
         grpc: Any = importlib.import_module("grpc")
@@ -97,7 +98,7 @@ def _over_grpc(endpoint: str, timeout: float) -> Reply:
         raise MissingExtra('OTLP over grpc needs an extra: pip install "aiobs[grpc]"') from error
     from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 
-    exporter = found.OTLPSpanExporter(endpoint=endpoint)
+    exporter = found.OTLPSpanExporter(endpoint=endpoint, headers=headers)
     try:
         answer = exporter._client.Export(encode_spans([_span()]), metadata=exporter._headers, timeout=timeout)
     except grpc.RpcError as error:

@@ -168,8 +168,8 @@ class _Spooling:
     def _tell(self, code: str, **values: object) -> None:
         """A row of the table of failures, once."""
         if is_news(str(self.folder), self._signal, code):
-            text = BY_CODE[code].text(folder=self.folder, signal=self._signal, **values)
-            guarded(_log.warning, "aiobs: %s", text)  # a handler of the program's may raise
+            text = BY_CODE[code].sentences(folder=self.folder, signal=self._signal, **values)
+            guarded(_log.warning, "aiobs: %s %s %s", *text)  # a handler of the program's may raise
 
 
 def _append(path: Path, lines: Iterable[bytes]) -> bool:
