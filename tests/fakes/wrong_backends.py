@@ -83,11 +83,34 @@ def answers(status: int, headers: dict[str, str] | None = None, body: bytes = b"
     return serve
 
 
+class SmallSink(OTLPSink):
+    """Takes 50,000 bytes."""
+
+    def respond(self, exchange: Exchange, body: bytes) -> None:
+        if len(body) > 50_000:
+            exchange.send_whole(413, {}, b"")
+        else:
+            super().respond(exchange, body)
+
+    @property
+    def names(self) -> list[str]:
+        return [span.name for span in self.spans]
+
+
 @contextmanager
-def too_large(folder: Path) -> Iterator[Running]:
-    """A gRPC receiver that takes 1 KiB."""
-    with grpc_receiver([("grpc.max_receive_message_length", 1024)]) as (port, receiver):
+def small(folder: Path) -> Iterator[Running]:
+    with SmallSink() as sink:
+        yield Running(sink.endpoint, server=sink)
+
+
+@contextmanager
+def small_grpc(folder: Path) -> Iterator[Running]:
+    """A gRPC receiver that takes 50,000 bytes; by default they take 4 MiB."""
+    with grpc_receiver([("grpc.max_receive_message_length", 50_000)]) as (port, receiver):
         yield Running(f"http://127.0.0.1:{port}", server=receiver)
+
+
+SMALL: dict[str, Serve] = {"http/protobuf": small, "grpc": small_grpc}
 
 
 def grpc_answers(code: grpc.StatusCode) -> Serve:
