@@ -10,17 +10,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import MappingProxyType
 
-RETRIED = "is tried again for as long as `timeout` says (10 s), then it is lost and counted; a spool keeps it"
-AT_ONCE = "is lost and counted; a spool keeps it"
-REFUSED = "is lost and counted; a spool sets it aside in `refused/`, and the rest goes on"
-KEPT = "is sent at once, without the spool"
-ASIDE = "goes to `refused/`, and the rest goes on"
-DROPPED = "is lost and counted"
+RETRIED = "tried again for 10 s (`timeout=`), then lost; a spool keeps it"
+AT_ONCE = "lost; a spool keeps it"
+REFUSED = "lost; a spool sets it aside in `refused/`, and the others go on"
+KEPT = "sent at once, without the spool"
+ASIDE = "set aside in `refused/`, and the others go on"
+DROPPED = "lost"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """A row. ``what``, ``means`` and ``do`` are templates; ``fate`` is what becomes of the data.
+    """A row. ``what``, ``means`` and ``do`` are templates; ``fate`` is what becomes of the data, for the docs.
 
     ``statuses``: of HTTP; ``grpc``: codes; ``raised``: names of exception classes; ``words``: any of them, in what was
     said, is needed besides. The first row that fits is taken, those with words before those without.
