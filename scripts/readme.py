@@ -67,7 +67,8 @@ def failures_table() -> str:
 
 
 _SAMPLE = {
-    "answer": "*status and reason*", "wait": "", "detail": "*detail*", "url": "*URL*", "signal": "traces", "timeout": 10,
+    "answer": "*status and reason*", "wait": "", "detail": "*detail*", "url": "*URL*", "signal": "traces",
+    "timeout": 10,
     "timeout_option": "`timeout=`", "sent": "*names of headers*", "credentials": "`OTEL_EXPORTER_OTLP_HEADERS`",
     "path_rule": "The endpoint gets `/v1/traces` appended, unless it is the signal's own variable.",
     "folder": "*folder*", "path": "*folder*`/refused`",

@@ -114,7 +114,7 @@ def _segments(folder: Path) -> Iterator[_Segment]:
 def _segment(path: Path, decode: Callable[[Any], list[Any]]) -> _Segment:
     with path.open("rb") as file:
         file.seek(_cursor(path))
-        left = file.read(_LARGEST).splitlines()
+        left = file.read(_LARGEST).split(b"\n")
     whole = [line for line in left if line.strip()]
     broken = sum(not _is_readable(line, decode) for line in whole)
     return _Segment(len(whole) - broken, sum(map(len, whole)), max(0.0, time.time() - _begun(path)), broken)
