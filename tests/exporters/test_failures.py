@@ -290,6 +290,43 @@ def test_a_span_that_is_too_large_costs_no_other(
     assert (tmp_path / "spool" / "refused" / "traces.jsonl").read_bytes().count(b"x" * 100_000) == 1
 
 
+HUGE = 100_000_000
+
+
+@pytest.mark.parametrize("spool", ["", "spool"], ids=["no spool", "spool"])
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_a_span_of_100_mb(protocol: str, spool: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """One attribute of that size: the program is told why and what to do; the spans beside it arrive."""
+    with wrong_backends.SMALL[protocol](tmp_path) as backend:
+        options = {
+            "endpoint": backend.endpoint,
+            "protocol": protocol,
+            **({"spool": str(tmp_path / spool)} if spool else {}),
+        }
+        configure(exporters=[Exporter("otlp", **options)], redact=False)
+        tracer = runtime._runtime.provider.get_tracer("program")
+        for name, value in (("before", ""), ("huge", "x" * HUGE), ("after", "")):
+            tracer.start_span(name, attributes={"text": value}).end()
+        assert aiobs.flush() or aiobs.flush()
+        assert backend.server.names == ["before", "after"]
+        aiobs.shutdown()
+    (line,) = lines(caplog)
+    assert says(line, BY_CODE["spool-refused" if spool else "too-large"])
+    assert losses.lost == ({} if spool else {Loss("otlp", "span", "export_failed"): 1})
+    assert not spool or (tmp_path / "spool" / "refused" / "traces.jsonl").stat().st_size > HUGE
+
+
+def test_a_span_of_100_mb_in_a_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A file of lines takes it as it is."""
+    configure(exporters=[Exporter("otlp-json", path=tmp_path / "otlp.jsonl")], redact=False)
+    tracer = runtime._runtime.provider.get_tracer("program")
+    tracer.start_span("huge", attributes={"text": "x" * HUGE}).end()
+    assert aiobs.flush()
+    aiobs.shutdown()
+    assert (tmp_path / "otlp.jsonl").stat().st_size > HUGE
+    assert lines(caplog) == []
+
+
 # The end of a program
 
 
