@@ -1,4 +1,4 @@
-"""The generated parts of the README: the map of the source and the table of options.
+"""The generated parts of the README and of a page: the map of the source, the options, and what can go wrong.
 
 ``--check`` fails when they differ from the source, ``--write`` rewrites them.
 """
@@ -10,11 +10,13 @@ import ast
 import sys
 from pathlib import Path
 
+from aiobs.exporters.replies.failures import TABLE
 from aiobs.settings import OPTIONS
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "aiobs"
 README = ROOT / "README.md"
+FAILURES = ROOT / "docs" / "troubleshooting.md"
 ORDER = (
     "settings.py", "runtime.py", "facade.py", "errors.py", "guard.py", "losses.py", "clock.py", "call.py",
     "instrumentation", "capture", "semconv", "ambient", "exporters", "prompts", "reading", "diagnosis", "compat",
@@ -55,12 +57,30 @@ def options_table() -> str:
     return "\n".join(rows)
 
 
-def rendered(text: str) -> str:
-    """The README with its generated parts as they should be."""
-    for name, content in (("map", source_map()), ("options", options_table())):
+def failures_table() -> str:
+    """One row per failure of ``aiobs.exporters.replies.failures.TABLE``."""
+    rows = ["| failure | what you see | what is under way | what to do |", "|---|---|---|---|"]
+    for row in TABLE:
+        what, means, do = row.sentences(**_SAMPLE)
+        rows.append(f"| {row.when} | {what.rstrip('.')}. {means} | {row.fate} | {do} |")
+    return "\n".join(rows).replace("<", "&lt;")
+
+
+_SAMPLE = {
+    "answer": "*status and reason*", "wait": "", "detail": "*detail*", "url": "*URL*", "signal": "traces",
+    "timeout": 10,
+    "timeout_option": "`timeout=`", "sent": "*names of headers*", "credentials": "`OTEL_EXPORTER_OTLP_HEADERS`",
+    "path_rule": "The endpoint gets `/v1/traces` appended, unless it is the signal's own variable.",
+    "folder": "*folder*", "path": "*folder*`/refused`",
+}  # fmt: skip
+
+
+def rendered(text: str, parts: dict[str, str], page: Path) -> str:
+    """The page with its generated parts as they should be."""
+    for name, content in parts.items():
         start, end = f"<!-- {name}:start -->", f"<!-- {name}:end -->"
         if start not in text or end not in text:
-            sys.exit(f"README.md lacks {start} … {end}")
+            sys.exit(f"{page.name} lacks {start} … {end}")
         head, _, rest = text.partition(start)
         text = f"{head}{start}\n{content}\n{end}{rest.partition(end)[2]}"
     return text
@@ -72,12 +92,16 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--check", action="store_true")
     write = parser.parse_args().write
-    text = README.read_text(encoding="utf-8")
-    expected = rendered(text)
-    if write:
-        README.write_text(expected, encoding="utf-8")
-    elif text != expected:
-        sys.exit("The generated parts of README.md are out of date; run: make fmt")
+    for page, parts in (
+        (README, {"map": source_map(), "options": options_table()}),
+        (FAILURES, {"failures": failures_table()}),
+    ):
+        text = page.read_text(encoding="utf-8")
+        expected = rendered(text, parts, page)
+        if write:
+            page.write_text(expected, encoding="utf-8")
+        elif text != expected:
+            sys.exit(f"The generated parts of {page.name} are out of date; run: make fmt")
 
 
 if __name__ == "__main__":

@@ -73,6 +73,7 @@ def loud_guard(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(guard, "loud", request.node.get_closest_marker("quiet_guard") is None)
     guard.errors.clear()
     losses.lost.clear()
+    losses.told.clear()
 
 
 @pytest.fixture(autouse=True)

@@ -221,7 +221,7 @@ def test_grpc_without_its_exporter(tmp_path: Path) -> None:
     variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4317", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
     found = as_json("--otlp", path=tmp_path, **variables)
     assert codes(found) == [("error", "grpc-missing"), ("error", "otlp")]
-    assert found["probe"]["what"] == 'OTLP over grpc needs an extra: pip install "aiobs[grpc]"'
+    assert found["probes"][0]["what"] == 'OTLP over grpc needs an extra: pip install "aiobs[grpc]"'
 
 
 def test_a_zero_code_start_is_seen() -> None:
@@ -320,7 +320,7 @@ def openai(version: str, *found: WrapPoint) -> ProviderState:
 
 def diagnosis(*providers: ProviderState) -> Diagnosis:
     versions = {"aiobs": "0.1.0", "Python": "3.12.8", "opentelemetry-api": "1.45.1", "opentelemetry-sdk": "1.45.1"}
-    return conclude(versions, providers, inspect_pipelines(), inspect_settings(), None)
+    return conclude(versions, providers, inspect_pipelines(), inspect_settings(), ())
 
 
 HEALTHY = openai("3.52.0", *CREATE, *PARSE, *OLD_PARSE)

@@ -15,8 +15,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from aiobs.diagnosis.otlp_probe import Probe, explain, probe
-from aiobs.exporters.otlp_probe import Reply
+from aiobs.diagnosis.otlp_probe import Probe, probe
+from aiobs.exporters.replies.answers import Place, Reply, explain
 from aiobs.testing import OTLPSink
 from aiobs.testing.otlp_sink import attributes_of
 from tests.fakes.otlp_grpc import GrpcReceiver, grpc_receiver
@@ -156,7 +156,7 @@ def test_a_certificate_that_nobody_trusts() -> None:
     """Wrapped as HTTP clients wrap it."""
     inner = ssl.SSLCertVerificationError("certificate verify failed: self-signed certificate")
     raised = requests.exceptions.SSLError(urllib3.exceptions.MaxRetryError(None, "/", inner))  # type: ignore[arg-type]  # no pool
-    verdict = explain(Reply(error=raised), "https://host/v1/traces", "argument", "http/protobuf", 10)
+    verdict = explain(Reply(error=raised), Place("https://host/v1/traces", "argument", "http/protobuf"))
     assert "certificate verify failed: self-signed certificate" in verdict.what
     assert "OTEL_EXPORTER_OTLP_CERTIFICATE" in verdict.do
 
@@ -267,7 +267,7 @@ def test_grpc_refused(
     port, receiver = grpc_server
     receiver.code = code
     found = probe(f"http://127.0.0.1:{port}", 5)
-    assert (found.accepted, found.what) == (False, f"{code.name}: said the receiver")
+    assert (found.accepted, found.what) == (False, f"{code.name}: said the receiver.")
     assert do in found.do
     assert len(receiver.requests) == 1
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from aiobs.diagnosis.endpoints import is_loopback, safe_url
+from aiobs.diagnosis.endpoints import is_loopback
 from aiobs.diagnosis.pipelines import Pipelines, check_pipelines, inspect_pipelines
+from aiobs.exporters.replies.urls import safe_url
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"

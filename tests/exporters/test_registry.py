@@ -57,7 +57,7 @@ def test_text_says_what_an_exporter_is_to_get() -> None:
     [
         ("jaeger", "There is no exporter 'jaeger'. Known are: console, json, "),
         ("otlp?sample=2", "'2' is not a share; use a number from 0 to 1"),
-        ("otlp?sample", "write name\\?option=value"),
+        ("otlp?sample", "write otlp\\?option=value"),
         ("otlp?capture_content=all", "'all' is not a capture mode"),
         ("otlp?keep_errors=perhaps", "'perhaps' is not a switch"),
         ("otlp?endpont=x", "'otlp' has no option 'endpont'. It has: endpoint, headers, protocol"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -20,11 +20,12 @@ _SERVICES = {
 
 
 class GrpcReceiver:
-    """Keeps what it is sent; with a ``code`` it refuses it."""
+    """Keeps what it is sent; with a ``code`` it refuses it, ``answer`` is what it says in place of an empty one."""
 
     def __init__(self) -> None:
         self.messages: list[Any] = []
         self.code: Any = None
+        self.answer: Any = None
 
     def take(self, answer: Callable[[], Any]) -> Callable[[Any, Any], Any]:
         """What serves one batch."""
@@ -33,7 +34,7 @@ class GrpcReceiver:
             self.messages.append(request)
             if self.code is not None:
                 context.abort(self.code, "said the receiver")
-            return answer()
+            return self.answer or answer()
 
         return export
 
@@ -55,9 +56,11 @@ class GrpcReceiver:
 
 
 @contextmanager
-def grpc_receiver() -> Iterator[tuple[int, GrpcReceiver]]:
-    """Its port, and what it was sent."""
-    server = grpc.server(ThreadPoolExecutor(4))
+def grpc_receiver(
+    options: Sequence[tuple[str, int]] = (), *, credentials: Any = None
+) -> Iterator[tuple[int, GrpcReceiver]]:
+    """Its port, and what it was sent; with TLS, by the server's credentials."""
+    server = grpc.server(ThreadPoolExecutor(4), options=options)
     receiver = GrpcReceiver()
     for name, (request, answer) in _SERVICES.items():
         handler = grpc.unary_unary_rpc_method_handler(
@@ -65,7 +68,9 @@ def grpc_receiver() -> Iterator[tuple[int, GrpcReceiver]]:
         )
         service = f"opentelemetry.proto.collector.{name}"
         server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, {"Export": handler})])
-    port = server.add_insecure_port("127.0.0.1:0")
+    address = "127.0.0.1:0"
+    is_plain = credentials is None
+    port = server.add_insecure_port(address) if is_plain else server.add_secure_port(address, credentials)
     server.start()
     yield port, receiver
     server.stop(None).wait()

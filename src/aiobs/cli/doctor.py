@@ -74,9 +74,9 @@ class _Page:
         self._heading("Signals")
         self._pipelines(found.pipelines)
         self._settings(found.settings)
-        if found.probe is not None:
-            self._heading("Test span")
-            self._probe(found.probe)
+        for probe in found.probes:
+            self._heading("Test span" if probe.exporter == "otlp" else f"Test span of {probe.exporter}")
+            self._probe(probe)
         self._findings(found)
 
     def _provider(self, provider: ProviderState) -> None:
@@ -99,6 +99,8 @@ class _Page:
     def _pipelines(self, found: Pipelines) -> None:
         rows = [(f"{provider.signal} provider", _provider_in_effect(provider)) for provider in found.providers]
         rows += [("in code", found.in_code), ("opentelemetry-instrument", found.zero_code)]
+        rows += [("exporter", str(each)) for each in found.named if each.options]
+        rows += [("spool", str(each.spool)) for each in found.named if each.spool]
         rows += [("OTLP", shown) for shown in _destinations(found.destinations)]
         rows.append(("content", _CONTENT.get(found.content, found.content)))
         rows.append(("session file", f"{found.session_file} ({found.session_file_problem or 'writable'})"))

@@ -1,33 +1,20 @@
-"""OTLP endpoints: how they are shown, whether they are this machine, and what is wrong with them."""
+"""OTLP endpoints: whether they are this machine, and what is wrong with them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from ipaddress import ip_address
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
 from aiobs.diagnosis.finding import Finding, error, warning
+from aiobs.exporters.replies.urls import safe_url, split
 
 PORTS = {4317: "grpc", 4318: "http/protobuf"}
 
 
-def safe_url(url: str) -> str:
-    """The URL without userinfo, query and fragment, which may hold credentials."""
-    parts = _split(url)
-    if parts is None:
-        return "(not a URL)"
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if parts.netloc else _no_scheme(url)
-
-
-def secrets_in(url: str) -> tuple[str, ...]:
-    """What ``safe_url`` leaves out."""
-    parts = _split(url)
-    return tuple(text for text in (parts.username, parts.password, parts.query) if text) if parts else ()
-
-
 def is_loopback(url: str) -> bool:
     """The host is this machine by its name or address; a name is not looked up."""
-    parts = _split(url if "://" in url else f"//{url}")
+    parts = split(url if "://" in url else f"//{url}")
     host = (parts.hostname or "") if parts else ""
     if host == "localhost" or host.endswith(".localhost"):
         return True
@@ -40,7 +27,7 @@ def is_loopback(url: str) -> bool:
 
 def check_endpoint(url: str, source: str, protocol: str, signal: str) -> Iterator[Finding]:
     """A URL that cannot work, the port of the other protocol, or a path that the exporter will not complete."""
-    parts, shown = _split(url), safe_url(url)
+    parts, shown = split(url), safe_url(url)
     if protocol != "grpc" and (parts is None or parts.scheme not in ("http", "https") or not parts.hostname):
         yield error("endpoint-url", f"{source} is not an http:// or https:// URL: {shown}",
                     "Nothing can be sent.", "Give it like http://127.0.0.1:4318.")  # fmt: skip
@@ -69,17 +56,3 @@ def _check_path(parts: SplitResult, shown: str, source: str, signal: str) -> Ite
         yield warning("endpoint-path", f"{signal} are sent to {shown}: the path is there twice.",
                       f"{source} gets /v1/{signal} appended.",
                       f"Leave /v1/{signal} out of {source}.")  # fmt: skip
-
-
-def _split(url: str) -> SplitResult | None:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port  # raises for what is no number
-    except ValueError:
-        return None
-    return parts
-
-
-def _no_scheme(url: str) -> str:
-    """``user:password@host/path?key=value`` → ``host/path``."""
-    return url.partition("?")[0].partition("#")[0].rpartition("@")[2]

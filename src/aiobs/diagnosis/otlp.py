@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import util
 
-from opentelemetry.util.re import parse_env_headers
-
-from aiobs.diagnosis.endpoints import check_endpoint, is_loopback, safe_url
+from aiobs.diagnosis.endpoints import check_endpoint, is_loopback
 from aiobs.diagnosis.finding import Finding, error, warning
 from aiobs.errors import ConfigurationError
 from aiobs.exporters import otlp
-from aiobs.exporters.otlp import SIGNALS
-
-_DEFAULTS = {"grpc": "http://localhost:4317", "http/protobuf": "http://localhost:4318"}
+from aiobs.exporters.otlp import DEFAULTS, SIGNALS, endpoint_of, headers_of
+from aiobs.exporters.replies.urls import safe_url
 
 
 @dataclass(frozen=True)
@@ -71,21 +68,6 @@ def check_distro(configurator: str) -> Iterator[Finding]:
                       "Set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf, unless grpc is meant.")  # fmt: skip
 
 
-def endpoint_of(signal: str, flavour: str) -> tuple[str, str]:
-    """The URL as the official exporter makes it, and the variable (or ``default``) that it comes from."""
-    own, general = f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"
-    if url := os.environ.get(own):
-        return url, own
-    base, source = (url, general) if (url := os.environ.get(general)) else (_DEFAULTS[flavour], "default")
-    return (base, source) if flavour == "grpc" else (f"{base.removesuffix('/')}/v1/{signal}", source)
-
-
-def headers_of(signal: str) -> Mapping[str, str]:
-    """What the official exporter reads from the signal's variable, else from the general one."""
-    own, general = f"OTEL_EXPORTER_OTLP_{signal.upper()}_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"
-    return parse_env_headers(os.environ.get(own) or os.environ.get(general, ""), liberal=True)
-
-
 def header_names(signal: str) -> tuple[str, ...]:
     """The names alone."""
     return tuple(headers_of(signal))
@@ -127,7 +109,7 @@ def _check_defaults(flavours: dict[str, str]) -> Iterator[Finding]:
         named = ", ".join(sorted(set(sources.values()) - {"default"}))
         none = " ".join(f"OTEL_{signal.upper()}_EXPORTER=none" for signal in others)
         yield warning("endpoint-partial", f"{named} is set, but {' and '.join(others)} have no endpoint.",
-                      f"They are sent to {_DEFAULTS[flavours[others[0]]]}.",
+                      f"They are sent to {DEFAULTS[flavours[others[0]]]}.",
                       f"Set OTEL_EXPORTER_OTLP_ENDPOINT as well, or {none}.")  # fmt: skip
 
 

@@ -12,10 +12,18 @@ from typing import Any
 from opentelemetry import metrics, trace
 from opentelemetry._logs import get_logger_provider
 
-from aiobs.diagnosis.endpoints import safe_url
+from aiobs.diagnosis.exporters import (
+    ExporterState,
+    check_exporters,
+    inspect_exporters,
+    is_by_environment,
+    named_exporters,
+    own_destinations,
+)
 from aiobs.diagnosis.finding import Finding, warning
 from aiobs.diagnosis.otlp import Destination, check_distro, check_otlp, destinations, exporter_is_none
 from aiobs.errors import AiobsError, public_name
+from aiobs.exporters.replies.urls import safe_url
 from aiobs.exporters.session.files import DEFAULT_PATH, working_directory
 from aiobs.runtime import has_otlp_endpoint, is_disabled
 from aiobs.settings import CONTENT_VARIABLE, CaptureContent, resolve
@@ -38,6 +46,7 @@ class Pipelines:
 
     providers: tuple[GlobalProvider, ...]
     exporters: tuple[str, ...]
+    named: tuple[ExporterState, ...]
     destinations: tuple[Destination, ...]
     in_code: str
     zero_code: str
@@ -64,7 +73,8 @@ def inspect_pipelines() -> Pipelines:
     return Pipelines(
         providers=providers,
         exporters=exporters,
-        destinations=destinations(by_distro=by_distro) if by_distro or "otlp" in exporters else (),
+        named=inspect_exporters(),
+        destinations=(*_by_environment(exporters, by_distro=by_distro), *own_destinations()),
         in_code=_in_code(has_provider, exporters),
         zero_code=_zero_code(has_provider, exporters, configurator),
         content=content.value if content else "unset",
@@ -72,6 +82,16 @@ def inspect_pipelines() -> Pipelines:
         session_file_problem=_problem_of(path),
         configurator=configurator,
     )
+
+
+def _by_environment(exporters: tuple[str, ...], *, by_distro: bool) -> tuple[Destination, ...]:
+    return destinations(by_distro=by_distro) if by_distro or _uses_environment(exporters) else ()
+
+
+def _uses_environment(exporters: tuple[str, ...]) -> bool:
+    """An exporter of OTLP sends to what the standard variables name."""
+    named = named_exporters()
+    return any(map(is_by_environment, named)) if named else "otlp" in exporters
 
 
 def check_pipelines(found: Pipelines) -> Iterator[Finding]:
@@ -90,8 +110,9 @@ def check_pipelines(found: Pipelines) -> Iterator[Finding]:
     if has_otlp_endpoint() and "otlp" not in found.exporters and not found.configurator:
         yield warning("endpoint-unused", "An OTLP endpoint is set, but AIOBS_EXPORTERS does not name otlp.",
                       "aiobs sends nothing there.", "Add otlp to AIOBS_EXPORTERS, or unset the endpoint.")  # fmt: skip
-    if found.destinations or "otlp" in found.exporters:
+    if found.is_by_distro or _uses_environment(found.exporters):
         yield from check_otlp(by_distro=found.is_by_distro)
+    yield from check_exporters(found.named)
     if found.configurator:
         yield from check_distro(found.configurator)
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Any
 
 from aiobs._version import __version__
 from aiobs.diagnosis.conflicts import check_conflicts
+from aiobs.diagnosis.exporters import is_by_environment, named_exporters, targets
 from aiobs.diagnosis.finding import Finding, Level
-from aiobs.diagnosis.otlp_probe import Probe, check_probe, probe
+from aiobs.diagnosis.otlp_probe import Probe, check_probes, probe, probe_target
 from aiobs.diagnosis.pipelines import Pipelines, check_pipelines, inspect_pipelines
 from aiobs.diagnosis.providers import ProviderState, check_providers, inspect_providers
 from aiobs.diagnosis.settings import Setting, check_settings, inspect_settings
@@ -27,7 +29,7 @@ class Diagnosis:
     providers: tuple[ProviderState, ...]
     pipelines: Pipelines
     settings: tuple[Setting, ...]
-    probe: Probe | None
+    probes: tuple[Probe, ...]
     findings: tuple[Finding, ...]
 
     def is_healthy(self, *, strict: bool = False) -> bool:
@@ -56,8 +58,18 @@ def diagnose(*, send: bool = False, endpoint: str | None = None, timeout: float 
         providers=inspect_providers(),
         pipelines=inspect_pipelines(),
         settings=inspect_settings(),
-        probe=probe(endpoint, timeout) if send or endpoint else None,
+        probes=tuple(_probes(endpoint, timeout)) if send or endpoint else (),
     )
+
+
+def _probes(endpoint: str | None, timeout: float) -> Iterator[Probe]:
+    """To the endpoint that is given; else to each that an exporter names, and to what the environment says."""
+    exporters = named_exporters()
+    named = [] if endpoint else list(targets(exporters))
+    for name, target in named:
+        yield probe_target(name, target, timeout)
+    if not named or any(is_by_environment(exporter) for exporter in exporters):
+        yield probe(endpoint, timeout)
 
 
 def conclude(
@@ -65,7 +77,7 @@ def conclude(
     providers: tuple[ProviderState, ...],
     pipelines: Pipelines,
     settings: tuple[Setting, ...],
-    probe: Probe | None,
+    probes: tuple[Probe, ...],
 ) -> Diagnosis:
     """The diagnosis of what was seen."""
     findings = [
@@ -73,10 +85,10 @@ def conclude(
         *check_providers(providers),
         *check_pipelines(pipelines),
         *check_conflicts(state.distribution for state in providers if state.installed),
-        *check_probe(probe),
+        *check_probes(probes),
     ]
     ranked = tuple(sorted(findings, key=lambda finding: _RANK[finding.level]))
-    return Diagnosis(versions, providers, pipelines, settings, probe, ranked)
+    return Diagnosis(versions, providers, pipelines, settings, probes, ranked)
 
 
 def _versions() -> dict[str, str]:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import Enum
 from typing import Any
+from urllib.parse import parse_qsl
 
 from aiobs.ambient.labels import ENVIRONMENT_PREFIX, check_label
 from aiobs.diagnosis.finding import Finding, error, warning
 from aiobs.errors import ConfigurationError, InvalidLabel, scrub
 from aiobs.exporters.registry import as_exporter
+from aiobs.exporters.replies.urls import safe_url
 from aiobs.settings import OPTIONS, Option, resolve_with_source
 
 MASK = "********"
+_CREDENTIALS = frozenset({"headers", "public_key", "secret_key", "api_key"})
 
 _PREFIXES = ("AIOBS_", "LLM_OBS_")
 _SECRETS = frozenset(
@@ -60,6 +63,22 @@ def masked(name: str, value: str) -> str:
     return MASK if _SECRETS.intersection(re.split(r"[^a-z]+", name.lower())) else scrub(value)
 
 
+def shown_options(options: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """The options of an exporter without what is secret."""
+    for name, value in options.items():
+        if "://" in value:
+            yield name, safe_url(value)
+        else:
+            yield name, MASK if name in _CREDENTIALS else masked(name, value)
+
+
+def _shown_exporter(text: str) -> str:
+    """As it was given, without what is secret; of what cannot be read the name alone."""
+    name, _, query = text.partition("?")
+    options = "&".join(f"{option}={value}" for option, value in shown_options(dict(parse_qsl(query))))
+    return f"{scrub(name)}?{options}" if options else scrub(name)
+
+
 def _settings(option: Option) -> Iterator[Setting]:
     if option.variable.startswith(ENVIRONMENT_PREFIX):
         yield from _labels()
@@ -70,10 +89,14 @@ def _settings(option: Option) -> Iterator[Setting]:
         if name == "exporters":
             _check_exporters(value or (), source)
     except ConfigurationError as problem:
-        shown = masked(name, os.environ.get(option.variable, ""))
+        shown = _shown(name, os.environ.get(option.variable, ""))
         yield Setting(name, shown, option.variable, scrub(str(problem)))
     else:
-        yield Setting(name, masked(name, _text(value)), source)
+        yield Setting(name, _shown(name, _text(value)), source)
+
+
+def _shown(name: str, value: str) -> str:
+    return ",".join(map(_shown_exporter, value.split(","))) if name == "exporters" else masked(name, value)
 
 
 def _check_exporters(names: Iterable[str], source: str) -> None:

@@ -78,6 +78,27 @@ def pipelines(
     cloud's in Europe), ``LANGFUSE_TRACING_ENVIRONMENT``, ``LANGFUSE_RELEASE``. ``timeout``: seconds for an export with
     its retries, default 10. ``spool``: as of ``otlp``. Raises ConfigurationError without keys.
     """
+    to = target(public_key=public_key, secret_key=secret_key, host=host, timeout=timeout, spool=spool)
+    described = {
+        "langfuse.environment": environment or os.environ.get("LANGFUSE_TRACING_ENVIRONMENT"),
+        "langfuse.release": release or os.environ.get("LANGFUSE_RELEASE"),
+    }
+    resource = {name: value for name, value in described.items() if value}
+    around = partial(TranslatingExporter, translate=langfuse_attributes, resource=resource)
+    return Pipelines(span_exporter=to.exporter("traces", around))
+
+
+def target(
+    *,
+    public_key: str | None = None,
+    secret_key: str | None = None,
+    host: str | None = None,
+    environment: str | None = None,
+    release: str | None = None,
+    timeout: float | str | None = None,
+    spool: str | None = None,
+) -> Target:
+    """Where ``pipelines`` with the same options sends."""
     keys = public_key or os.environ.get("LANGFUSE_PUBLIC_KEY"), secret_key or os.environ.get("LANGFUSE_SECRET_KEY")
     if not all(keys):
         raise ConfigurationError(
@@ -86,21 +107,16 @@ def pipelines(
         )
     place = host or os.environ.get("LANGFUSE_HOST") or os.environ.get("LANGFUSE_BASE_URL") or DEFAULT_HOST
     credentials = b64encode(f"{keys[0]}:{keys[1]}".encode()).decode()
-    target = Target(
+    return Target(
         endpoint=f"{place.rstrip('/')}/api/public/otel",
         headers={"Authorization": f"Basic {credentials}", "x-langfuse-ingestion-version": INGESTION_VERSION},
         protocol="http/protobuf",
         timeout=None if timeout is None else as_seconds(timeout),
         name="langfuse",
         spool=spool,
+        named="LANGFUSE_HOST",
+        credentials="LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY, of a project at that LANGFUSE_HOST",
     )
-    described = {
-        "langfuse.environment": environment or os.environ.get("LANGFUSE_TRACING_ENVIRONMENT"),
-        "langfuse.release": release or os.environ.get("LANGFUSE_RELEASE"),
-    }
-    resource = {name: value for name, value in described.items() if value}
-    around = partial(TranslatingExporter, translate=langfuse_attributes, resource=resource)
-    return Pipelines(span_exporter=target.exporter("traces", around))
 
 
 def langfuse_attributes(span: ReadableSpan) -> dict[str, Any]:

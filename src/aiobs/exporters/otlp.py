@@ -13,11 +13,16 @@ from opentelemetry.util.re import parse_env_headers
 
 from aiobs.errors import ConfigurationError, MissingExtra
 from aiobs.exporters.registry import Pipelines
-from aiobs.exporters.spool import AnsweringSession, SpoolingLogExporter, SpoolingSpanExporter
+from aiobs.exporters.replies.answers import Answers, Place
+from aiobs.exporters.replies.connections import AnsweringSession
+from aiobs.exporters.replies.explained import explained
+from aiobs.exporters.replies.urls import secrets_in
+from aiobs.exporters.spool import SpoolingLogExporter, SpoolingSpanExporter
 from aiobs.losses import lose
 from aiobs.settings import as_names, as_seconds
 
 SIGNALS = ("traces", "metrics", "logs")
+DEFAULTS = {"grpc": "http://localhost:4317", "http/protobuf": "http://localhost:4318"}
 _PROTOCOLS = ("http/protobuf", "grpc")
 _CREDENTIAL_PROVIDER = "OTEL_PYTHON_EXPORTER_OTLP_HTTP_"
 _CLASSES = {
@@ -46,18 +51,33 @@ def pipelines(
     each endpoint.
     Raises ConfigurationError for what cannot be understood, MissingExtra for grpc without the extra.
     """
-    target = Target(
-        endpoint, _as_headers(headers), protocol, None if timeout is None else as_seconds(timeout), spool=spool
-    )
-    made = {signal: target.exporter(signal) for signal in _wanted(signals)}
+    to = target(endpoint=endpoint, headers=headers, protocol=protocol, timeout=timeout, spool=spool)
+    made = {signal: to.exporter(signal) for signal in _wanted(signals)}
     return Pipelines(
         span_exporter=made.get("traces"), log_exporter=made.get("logs"), metric_exporter=made.get("metrics")
     )
 
 
+def target(
+    *,
+    endpoint: str | None = None,
+    headers: Mapping[str, str] | str | None = None,
+    protocol: str | None = None,
+    timeout: float | str | None = None,
+    signals: Iterable[str] | str = SIGNALS,
+    spool: str | None = None,
+) -> Target:
+    """Where ``pipelines`` with the same options sends."""
+    seconds = None if timeout is None else as_seconds(timeout)
+    return Target(endpoint, _as_headers(headers), protocol, seconds, spool=spool)
+
+
 @dataclass(frozen=True)
 class Target:
-    """Where to send; what is None is left to the standard variables."""
+    """Where to send; what is None is left to the standard variables.
+
+    ``named`` and ``credentials`` are how the endpoint and the credentials are given, for what is told of failures.
+    """
 
     endpoint: str | None
     headers: Mapping[str, str] | None
@@ -65,15 +85,38 @@ class Target:
     timeout: float | None
     name: str = "otlp"
     spool: str | None = None
+    named: str = "endpoint="
+    credentials: str = "headers=, or OTEL_EXPORTER_OTLP_HEADERS, like authorization=Bearer%20<key>"
 
     def exporter(self, signal: str, around: Callable[[Any], Any] | None = None) -> Any:
         """The official exporter of a signal, what ``around`` makes of it, and its spool in front of that."""
-        session = _session(protocol_of(signal, self.protocol))
-        exporter = self._official(signal, session)
+        answers = Answers(self.place(signal))
+        exporter = self._official(signal, answers)
         exporter = around(exporter) if around else exporter
-        return _spooled(self.name, signal, exporter, session, self.spool) if self.spool else exporter
+        return _spooled(self.name, signal, exporter, answers, self.spool) if self.spool else exporter
 
-    def _official(self, signal: str, session: AnsweringSession | None) -> Any:
+    def place(self, signal: str) -> Place:
+        """Where that signal is sent, by the options and the variables."""
+        flavour = protocol_of(signal, self.protocol)
+        given = {**headers_of(signal), **(self.headers or {})}
+        url, source = self._address(signal, flavour)
+        return Place(
+            url=url,
+            source=source,
+            protocol=flavour,
+            signal=signal,
+            timeout=self.timeout if self.timeout is not None else timeout_of(signal),
+            headers=tuple(given),
+            secrets=(*_parts(given.values()), *secrets_in(url)),
+            credentials=self.credentials,
+        )
+
+    def sent_headers(self, flavour: str) -> dict[str, str] | None:
+        """Those that are given; gRPC takes names in lower case only."""
+        given = self.headers or {}
+        return {name.lower() if flavour == "grpc" else name: text for name, text in given.items()} or None
+
+    def _official(self, signal: str, answers: Answers) -> Any:
         """Imported only now: it brings an HTTP or gRPC client."""
         flavour = protocol_of(signal, self.protocol)
         module, cls = _CLASSES[signal]
@@ -84,35 +127,75 @@ class Target:
                 raise
             raise MissingExtra('OTLP over grpc needs an extra: pip install "aiobs[grpc]"') from error
         options = {
-            "headers": self.headers and dict(self.headers),
+            "headers": self.sent_headers(flavour),
             "timeout": self.timeout,
-            "session": session,
-            **self._address(signal, flavour),
+            "session": _session(flavour, answers),
+            **self._given(signal, flavour),
         }
-        return getattr(found, cls)(**{name: value for name, value in options.items() if value is not None})
+        given = {name: value for name, value in options.items() if value is not None}
+        return explained(getattr(found, cls), self.name, answers, given)
 
-    def _address(self, signal: str, flavour: str) -> dict[str, Any]:
+    def _given(self, signal: str, flavour: str) -> dict[str, Any]:
         if self.endpoint is None:
             return {}
-        if flavour == "grpc":
-            return {"endpoint": self.endpoint, "insecure": not self.endpoint.startswith("https:")}
-        path = f"/v1/{signal}"
-        return {"endpoint": self.endpoint.rstrip("/").removesuffix("/v1/traces") + path}
+        endpoint = self._address(signal, flavour)[0]
+        return {"endpoint": endpoint, **({"insecure": not endpoint.startswith("https:")} if flavour == "grpc" else {})}
+
+    def _address(self, signal: str, flavour: str) -> tuple[str, str]:
+        """The URL, and the option or variable that it comes from."""
+        if self.endpoint is None:
+            return endpoint_of(signal, flavour)
+        path = "" if flavour == "grpc" else f"/v1/{signal}"
+        base = self.endpoint if flavour == "grpc" else self.endpoint.rstrip("/").removesuffix("/v1/traces")
+        return base + path, self.named
 
 
-def _session(flavour: str) -> AnsweringSession | None:
+def endpoint_of(signal: str, flavour: str) -> tuple[str, str]:
+    """The URL as the official exporter makes it, and the variable (or ``default``) that it comes from."""
+    own, general = f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"
+    if url := os.environ.get(own):
+        return url, own
+    base, source = (url, general) if (url := os.environ.get(general)) else (DEFAULTS[flavour], "default")
+    return (base, source) if flavour == "grpc" else (f"{base.removesuffix('/')}/v1/{signal}", source)
+
+
+def headers_of(signal: str) -> Mapping[str, str]:
+    """What the official exporter reads from the signal's variable, else from the general one."""
+    own, general = f"OTEL_EXPORTER_OTLP_{signal.upper()}_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"
+    return parse_env_headers(os.environ.get(own) or os.environ.get(general, ""), liberal=True)
+
+
+def timeout_of(signal: str) -> float:
+    """Seconds, as the official exporter reads them."""
+    text = os.environ.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_TIMEOUT") or os.environ.get(
+        "OTEL_EXPORTER_OTLP_TIMEOUT"
+    )
+    try:
+        return float(text or 10)
+    except ValueError:
+        return 10.0
+
+
+def _parts(values: Iterable[str]) -> tuple[str, ...]:
+    """Header values, and keys without their ``Bearer``."""
+    return tuple(part for value in values for part in (value, value.rpartition(" ")[2]) if part)
+
+
+def _session(flavour: str, answers: Answers) -> AnsweringSession | None:
     """Unless somebody provides sessions that carry credentials, by the variables of the official exporter."""
     is_provided = any(name.startswith(_CREDENTIAL_PROVIDER) for name in os.environ)
-    return None if flavour == "grpc" or is_provided else AnsweringSession()
+    return None if flavour == "grpc" or is_provided else AnsweringSession(answers)
 
 
-def _spooled(name: str, signal: str, exporter: Any, session: AnsweringSession | None, folder: str) -> Any:
+def _spooled(name: str, signal: str, exporter: Any, answers: Answers, folder: str) -> Any:
     """Metrics need none: what could not be sent is in the totals of the next time."""
     if signal == "metrics":
         return exporter
     cls, item = (SpoolingSpanExporter, "span") if signal == "traces" else (SpoolingLogExporter, "log")
     on_loss = partial(_lost_in_spool, name, item, folder)
-    return cls(exporter, folder, status=session.status if session else None, on_loss=on_loss)
+    return cls(
+        exporter, folder, status=answers.status, on_loss=on_loss, why=answers.why, retry_after=answers.retry_after
+    )
 
 
 def _lost_in_spool(name: str, item: str, folder: str, reason: str, count: int) -> None:

@@ -7,8 +7,8 @@ import os
 import random
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,8 @@ from opentelemetry.trace import SpanContext, TraceFlags
 
 from aiobs._version import __version__
 from aiobs.errors import ConfigurationError, MissingExtra
+from aiobs.exporters.replies.answers import Reply
+from aiobs.exporters.replies.connections import AnsweringSession, reply_of
 from aiobs.semconv import names
 
 if TYPE_CHECKING:
@@ -27,24 +29,12 @@ if TYPE_CHECKING:
 SPAN_NAME = "aiobs doctor"
 
 
-@dataclass(frozen=True)
-class Reply:
-    """What came back: an HTTP status, a gRPC code, or the error that kept both from coming."""
-
-    status: int | None = None
-    content_type: str = ""
-    body: bytes = b""
-    grpc_code: str = ""
-    detail: str = ""
-    error: Exception | None = None
-
-
 class _Replied(BaseException):
     """Leaves the exporter, which catches every Exception and would try again."""
 
 
-def send_test_span(protocol: str, endpoint: str, timeout: float) -> Reply:
-    """Send it to the full endpoint with the headers, certificates and compression of the environment.
+def send_test_span(protocol: str, endpoint: str, timeout: float, headers: Mapping[str, str] | None = None) -> Reply:
+    """Send it to the full endpoint with the headers, certificates and compression of the environment, or these headers.
 
     The thread that sends may be left behind: neither DNS nor a body that drips keeps to a timeout.
     """
@@ -53,7 +43,7 @@ def send_test_span(protocol: str, endpoint: str, timeout: float) -> Reply:
 
     def run() -> None:
         try:
-            replies.append(send(endpoint, timeout))
+            replies.append(send(endpoint, timeout, dict(headers) if headers else None))
         except Exception as error:  # whatever it is, it is what the user wants to know
             replies.append(Reply(error=error))
 
@@ -63,7 +53,7 @@ def send_test_span(protocol: str, endpoint: str, timeout: float) -> Reply:
     return replies[0] if replies else Reply(error=TimeoutError())
 
 
-def _over_http(endpoint: str, timeout: float) -> Reply:
+def _over_http(endpoint: str, timeout: float, headers: dict[str, str] | None) -> Reply:
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
     session = _session()
@@ -76,12 +66,11 @@ def _over_http(endpoint: str, timeout: float) -> Reply:
         except Exception as error:
             replies.append(Reply(error=error))
         else:
-            content_type = response.headers.get("content-type", "")
-            replies.append(Reply(response.status_code, content_type, response.content, detail=response.reason or ""))
+            replies.append(reply_of(response))
         raise _Replied
 
     session.request = once  # type: ignore[method-assign]  # this object only; the class stays as it is
-    exporter = OTLPSpanExporter(endpoint=endpoint, timeout=timeout, session=session)
+    exporter = OTLPSpanExporter(endpoint=endpoint, timeout=timeout, session=session, headers=headers)
     with session, suppress(_Replied):
         exporter.export([_span()])
     return replies[0]
@@ -91,18 +80,16 @@ def _session() -> requests.Session:
     """As the exporter makes it: by the credential provider that the environment names, else a plain one."""
     variables = ("OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER",
                  "OTEL_PYTHON_EXPORTER_OTLP_HTTP_TRACES_CREDENTIAL_PROVIDER")  # fmt: skip
-    import requests
-
     variable = next((variable for variable in variables if os.environ.get(variable)), None)
     if variable is None:
-        return requests.Session()
+        return AnsweringSession()
     for point in entry_points(group="opentelemetry_otlp_credential_provider", name=os.environ[variable]):
         session: requests.Session = point.load()()
         return session
     raise ConfigurationError(f"{variable} names {os.environ[variable]!r}, which no installed package provides.")
 
 
-def _over_grpc(endpoint: str, timeout: float) -> Reply:
+def _over_grpc(endpoint: str, timeout: float, headers: dict[str, str] | None) -> Reply:
     """The exporter's own stub and headers: its ``export()`` logs the code and gives nothing but FAILURE."""
     try:
         grpc: Any = importlib.import_module("grpc")
@@ -111,7 +98,7 @@ def _over_grpc(endpoint: str, timeout: float) -> Reply:
         raise MissingExtra('OTLP over grpc needs an extra: pip install "aiobs[grpc]"') from error
     from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 
-    exporter = found.OTLPSpanExporter(endpoint=endpoint)
+    exporter = found.OTLPSpanExporter(endpoint=endpoint, headers=headers)
     try:
         answer = exporter._client.Export(encode_spans([_span()]), metadata=exporter._headers, timeout=timeout)
     except grpc.RpcError as error:

@@ -37,19 +37,33 @@ def pipelines(
     ``PHOENIX_PROJECT_NAME`` (default: Phoenix's own). ``timeout``: seconds for an export with its retries, default 10.
     ``spool``: as of ``otlp``.
     """
-    key = api_key or os.environ.get("PHOENIX_API_KEY")
+    to = target(endpoint=endpoint, api_key=api_key, timeout=timeout, spool=spool)
     name = project or os.environ.get("PHOENIX_PROJECT_NAME")
-    target = Target(
+    resource = {"openinference.project.name": name} if name else {}
+    around = partial(TranslatingExporter, translate=openinference_attributes, resource=resource)
+    return Pipelines(span_exporter=to.exporter("traces", around))
+
+
+def target(
+    *,
+    endpoint: str | None = None,
+    api_key: str | None = None,
+    project: str | None = None,
+    timeout: float | str | None = None,
+    spool: str | None = None,
+) -> Target:
+    """Where ``pipelines`` with the same options sends."""
+    key = api_key or os.environ.get("PHOENIX_API_KEY")
+    return Target(
         endpoint=endpoint or os.environ.get("PHOENIX_COLLECTOR_ENDPOINT") or DEFAULT_ENDPOINT,
         headers={"Authorization": f"Bearer {key}"} if key else None,
         protocol="http/protobuf",
         timeout=None if timeout is None else as_seconds(timeout),
         name="phoenix",
         spool=spool,
+        named="PHOENIX_COLLECTOR_ENDPOINT",
+        credentials="PHOENIX_API_KEY",
     )
-    resource = {"openinference.project.name": name} if name else {}
-    around = partial(TranslatingExporter, translate=openinference_attributes, resource=resource)
-    return Pipelines(span_exporter=target.exporter("traces", around))
 
 
 def openinference_attributes(span: ReadableSpan) -> dict[str, Any]:

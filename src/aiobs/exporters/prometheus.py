@@ -37,10 +37,14 @@ def pipelines(*, host: str | None = None, port: int | str | None = None, label_l
     come; the others are added up as ``other``. Raises ConfigurationError for no number, MissingExtra without the extra,
     OSError for a port in use.
     """
-    address = host or os.environ.get("OTEL_EXPORTER_PROMETHEUS_HOST") or "localhost"
-    number = port if port is not None else os.environ.get("OTEL_EXPORTER_PROMETHEUS_PORT") or DEFAULT_PORT
-    registry, limit = _registry(address, _whole("port", number)), LabelLimit(_whole("label_limit", label_limit))
+    registry, limit = _registry(*address_of(host, port)), LabelLimit(_whole("label_limit", label_limit))
     return Pipelines(metric_reader=lambda rewrite: _reader(registry, limit, rewrite))
+
+
+def address_of(host: str | None, port: int | str | None) -> tuple[str, int]:
+    """Where it would serve; what is None is as the variables say. Raises ConfigurationError for no number."""
+    number = port if port is not None else os.environ.get("OTEL_EXPORTER_PROMETHEUS_PORT") or DEFAULT_PORT
+    return host or os.environ.get("OTEL_EXPORTER_PROMETHEUS_HOST") or "localhost", _whole("port", number)
 
 
 def address() -> tuple[str, int] | None:

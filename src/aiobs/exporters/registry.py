@@ -93,7 +93,10 @@ class Exporter:
         try:
             options = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
         except ValueError:
-            raise ConfigurationError(f"{text!r} is not an exporter; write name?option=value&option=value.") from None
+            raise ConfigurationError(  # what they hold may be a credential
+                f"The options of the exporter {name!r} cannot be read; write {name}?option=value&option=value "
+                "(their text is not shown)."
+            ) from None
         return cls(name, **options)
 
     def pipelines(self) -> Pipelines:

@@ -12,6 +12,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, StatusCode, TraceFl
 from opentelemetry.util.types import Attributes
 
 from aiobs.errors import ConfigurationError
+from aiobs.exporters.replies.untraced import TRACE_ID
 from aiobs.exporters.rewriting.rewriter import RewrittenSpan
 
 _LOW_64 = 2**64 - 1
@@ -30,7 +31,7 @@ class Sampling(NamedTuple):
     def takes(self, span: ReadableSpan) -> ReadableSpan | None:
         """The span if the exporter gets it, marked as sampled; None if not."""
         context: Any = span.context
-        if context is None:
+        if context is None or context.trace_id == TRACE_ID:  # what an export makes in its receiver here is none
             return None
         if context.trace_flags.sampled and self.takes_trace(context.trace_id):
             return span
@@ -40,6 +41,8 @@ class Sampling(NamedTuple):
 
     def takes_trace(self, trace_id: int) -> bool:
         """The trace is among the share; so is what belongs to no trace (id 0)."""
+        if trace_id == TRACE_ID:
+            return False
         return self.share >= 1 or not trace_id or (trace_id & _LOW_64) < round(self.share * 2**64)
 
 

@@ -291,8 +291,8 @@ def test_the_spool_is_bounded(make: Make, backend: Backend, tmp_path: Path, capl
     assert losses == {"spool_full": spool.dropped}
     assert backend.names == [str(number) for number in range(spool.dropped, 200)]
     assert [record.getMessage() for record in caplog.records if "is full" in record.getMessage()] == [
-        f"aiobs: the spool {tmp_path / 'spool'} is full; its oldest traces are dropped. "
-        "Is the backend there? `aiobs doctor --otlp` tells"
+        f"aiobs: the spool {tmp_path / 'spool'} is full. Its oldest traces are dropped and counted. "
+        "Is the backend there? `aiobs doctor --otlp` tells; `max_bytes` is its bound, 512 MiB."
     ]
 
 
@@ -308,6 +308,7 @@ def test_broken_lines_are_set_aside(
     whole = segment.read_bytes()
     segment.write_bytes(b'\x00\xff\n{"resourceLogs":[]}\n[1]\n\n' + whole + whole[:100])
     backend.answers = True
+    caplog.clear()  # of what it said of the dead backend
     with caplog.at_level(logging.WARNING, "aiobs"):
         second = make()
         assert second.force_flush(20_000)
@@ -316,8 +317,9 @@ def test_broken_lines_are_set_aside(
     aside = (tmp_path / "spool" / "refused" / "traces.broken").read_bytes()
     assert aside == b'\x00\xff\n{"resourceLogs":[]}\n[1]\n' + whole[:100] + b"\n"
     assert [record.getMessage() for record in caplog.records] == [
-        f"aiobs: the spool {tmp_path / 'spool'} has lines that cannot be read; "
-        f"they are set aside in {tmp_path / 'spool' / 'refused' / 'traces.broken'}"
+        f"aiobs: the spool {tmp_path / 'spool'} has lines that cannot be read. A disk, an editor or another program "
+        f"has written to it; they are set aside in {tmp_path / 'spool' / 'refused' / 'traces.broken'}. "
+        "The others go on. Look at the file if you want what is in it, else delete it."
     ]
     assert files(tmp_path) == []
 
@@ -354,8 +356,8 @@ def test_what_the_backend_refuses_is_set_aside(
     assert [row["name"] for row in reading.spans(aside)] == ["13", "77"]
     assert spool.refused == 2
     assert [record.getMessage() for record in caplog.records] == [
-        f"aiobs: the backend refuses some traces (HTTP {code}); they are set aside in {aside}, "
-        "and can be sent again from there"
+        f"aiobs: the backend refuses some traces (HTTP {code}). They are set aside in {aside}; the others go on. "
+        "Look into the receiver's log; they can be sent again from there (docs/spool.md), or deleted."
     ]
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import count
 from typing import Any, TypeVar
 
@@ -19,6 +21,7 @@ from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult,
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
+from aiobs.exporters.replies.answers import Verdict
 from aiobs.exporters.rewriting.rewriter import Rewriter
 from aiobs.exporters.sampling import Sampling
 from aiobs.guard import guarded
@@ -32,23 +35,49 @@ T = TypeVar("T")
 class _Queue:
     """What both queues do alike: a batch processor of the SDK, the exporter behind it, and the room of both."""
 
+    _add: Callable[[Any], None]  # to the batch processor
     _batch: Any
     _outgoing: Any
     _room: _Room
 
+    def _queue(self, item: Any) -> None:
+        """Add an item; while a flush is under way, after that.
+
+        The SDK flushes until its queue is empty. A receiver in this very process that makes a span of each request
+        would keep it busy for ever.
+        """
+        if not self._room.flushes:
+            self._add(item)
+            return
+        self._room.later.append(item)
+        if not self._room.flushes:  # it has ended meanwhile
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        with suppress(IndexError):
+            while True:
+                self._add(self._room.later.popleft())
+
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Export what is queued, and what the exporter itself keeps (a spool); its own timeout bounds it."""
-        self._batch.force_flush(timeout_millis)
+        under_way = object()
+        self._room.flushes.add(under_way)
+        try:
+            self._batch.force_flush(timeout_millis)
+        finally:
+            self._room.flushes.discard(under_way)
+            self._catch_up()
         return self._outgoing.force_flush(timeout_millis) is not False  # the SDK's default says nothing
 
     def shutdown(self) -> None:
         """Export what is queued and close the exporter; what it had no time for is counted."""
+        self._catch_up()
         self._batch.shutdown()
         self.give_up()
 
     def give_up(self) -> None:
         """Count what is queued as lost: nobody waits for it any longer."""
-        self._room.close()
+        self._room.close(reason_of(self._outgoing.exporter))
 
 
 class SpanQueue(_Queue, SpanProcessor):
@@ -59,14 +88,15 @@ class SpanQueue(_Queue, SpanProcessor):
         self._room = _Room(name, "span", "OTEL_BSP_MAX_QUEUE_SIZE")
         self.span_exporter = exporter
         rewrite = rewriter.span if rewriter else None
-        self._outgoing = _OutgoingSpans(exporter, _Lane(self._room, rewrite))
+        self._outgoing = _OutgoingSpans(exporter, _Lane(self._room, rewrite, exporter))
         self._batch = BatchSpanProcessor(self._outgoing, max_queue_size=self._room.capacity)
+        self._add = self._batch.on_end
 
     def on_end(self, span: ReadableSpan) -> None:
         """Queue the span, unless it is not of the share or there is no room."""
         taken = self._sampling.takes(span)
         if taken is not None and self._room.enter():
-            self._batch.on_end(taken)
+            self._queue(taken)
 
 
 class LogQueue(_Queue, LogRecordProcessor):
@@ -76,13 +106,14 @@ class LogQueue(_Queue, LogRecordProcessor):
         self._sampling = sampling
         self._room = _Room(name, "log", "OTEL_BLRP_MAX_QUEUE_SIZE")
         rewrite = rewriter.log if rewriter else None
-        self._outgoing = _OutgoingLogs(exporter, _Lane(self._room, rewrite))
+        self._outgoing = _OutgoingLogs(exporter, _Lane(self._room, rewrite, exporter))
         self._batch = BatchLogRecordProcessor(self._outgoing, max_queue_size=self._room.capacity)
+        self._add = self._batch.on_emit
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
         """Queue the record, unless its trace is not of the share or there is no room."""
         if self._sampling.takes_trace(log_record.log_record.trace_id or 0) and self._room.enter():
-            self._batch.on_emit(log_record)
+            self._queue(log_record)
 
 
 class OutgoingMetrics(MetricExporter):
@@ -99,7 +130,7 @@ class OutgoingMetrics(MetricExporter):
             return MetricExportResult.FAILURE
         result = guarded(self._export, metrics_data, timeout_millis)
         if result is not MetricExportResult.SUCCESS:
-            lose(self._name, "metric", "export_failed", 1, "the log of the exporter says why. Totals are sent again.")
+            failed(self._exporter, self._name, "metric", 1, "Totals are sent again.")
         return result or MetricExportResult.FAILURE
 
     def _export(self, data: MetricsData, timeout_millis: float) -> MetricExportResult:
@@ -124,6 +155,8 @@ class _Room:
         self.capacity = _whole(os.environ.get(variable)) or CAPACITY
         self._numbers = count(1)
         self._entered = self._left = 0
+        self.flushes: set[object] = set()  # those that are under way
+        self.later: deque[Any] = deque()  # what came meanwhile
         forget = weakref.WeakMethod(self._forget)
         os.register_at_fork(after_in_child=lambda: (found := forget()) and found())
 
@@ -139,16 +172,17 @@ class _Room:
         """Called by one thread at a time, under the batch processor's lock."""
         self._left += number
 
-    def close(self) -> None:
+    def close(self, why: Verdict | None) -> None:
         """Count what is left."""
         if (waiting := self._entered - self._left) > 0:
             advice = "there was no time left to send them. flush() waits for them, AIOBS_EXIT_TIMEOUT at the exit."
-            lose(self.exporter, self.signal, "closed", waiting, advice)
+            lose(self.exporter, self.signal, "closed", waiting, f"{advice} The last answer: {why}" if why else advice)
             self._left = self._entered
 
     def _forget(self) -> None:
         """In the child of a fork the batch processor is empty: what was queued is the parent's to send."""
         self._left = self._entered
+        self.flushes, self.later = set(), deque()
 
     @property
     def _advice(self) -> str:
@@ -161,8 +195,8 @@ class _Room:
 class _Lane:
     """What the outgoing exporters of spans and logs have in common."""
 
-    def __init__(self, room: _Room, rewrite: Callable[[Any], Any] | None) -> None:
-        self._room, self._rewrite = room, rewrite
+    def __init__(self, room: _Room, rewrite: Callable[[Any], Any] | None, exporter: object) -> None:
+        self._room, self._rewrite, self._exporter = room, rewrite, exporter
 
     def send(self, batch: Sequence[T], export: Callable[[list[T]], object], success: object) -> bool:
         """Give the batch, rewritten, to the exporter; what it does not take is lost, and counted."""
@@ -176,11 +210,8 @@ class _Lane:
     def _sent(self, part: list[T], export: Callable[[list[T]], object], success: object) -> bool:
         if guarded(export, part) is success:
             return True
-        self._lose(
-            "export_failed",
-            len(part),
-            "the log of the exporter says why. A spool keeps what a backend does not take (docs/spool.md).",
-        )
+        advice = "A spool keeps what a backend does not take (docs/spool.md)."
+        failed(self._exporter, self._room.exporter, self._room.signal, len(part), advice)
         return False
 
     def _rewritten(self, batch: Iterable[T]) -> Iterable[T]:
@@ -197,33 +228,46 @@ class _Lane:
 
 class _OutgoingSpans(SpanExporter):
     def __init__(self, exporter: SpanExporter, lane: _Lane) -> None:
-        self._exporter, self._lane = exporter, lane
+        self.exporter, self._lane = exporter, lane
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        is_sent = self._lane.send(spans, self._exporter.export, SpanExportResult.SUCCESS)
+        is_sent = self._lane.send(spans, self.exporter.export, SpanExportResult.SUCCESS)
         return SpanExportResult.SUCCESS if is_sent else SpanExportResult.FAILURE
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        return self._exporter.force_flush(timeout_millis)
+        return self.exporter.force_flush(timeout_millis)
 
     def shutdown(self) -> None:
-        self._exporter.shutdown()
+        self.exporter.shutdown()
 
 
 class _OutgoingLogs(LogRecordExporter):
     def __init__(self, exporter: LogRecordExporter, lane: _Lane) -> None:
-        self._exporter, self._lane = exporter, lane
+        self.exporter, self._lane = exporter, lane
 
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
-        is_sent = self._lane.send(batch, self._exporter.export, LogRecordExportResult.SUCCESS)
+        is_sent = self._lane.send(batch, self.exporter.export, LogRecordExportResult.SUCCESS)
         return LogRecordExportResult.SUCCESS if is_sent else LogRecordExportResult.FAILURE
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        flush = getattr(self._exporter, "force_flush", None)  # not in every release of the SDK
+        flush = getattr(self.exporter, "force_flush", None)  # not in every release of the SDK
         return flush is None or bool(flush(timeout_millis))
 
     def shutdown(self) -> None:
-        self._exporter.shutdown()  # type: ignore[no-untyped-call]  # the SDK's own signature
+        self.exporter.shutdown()  # type: ignore[no-untyped-call]  # the SDK's own signature
+
+
+def reason_of(exporter: object) -> Verdict | None:
+    """Why an exporter does not work at the moment, if it can tell."""
+    why = getattr(exporter, "why", None)
+    return guarded(why) if why is not None else None
+
+
+def failed(exporter: object, name: str, signal: str, number: int, advice: str) -> None:
+    """What an exporter did not take is lost: counted, and told once for each cause."""
+    why = reason_of(exporter)
+    text = f"{why or 'the log of the exporter says why.'} {advice}"
+    lose(name, signal, "export_failed", number, text, why.cause if why else None)
 
 
 def in_parts(items: Iterable[T]) -> Iterator[list[T]]:

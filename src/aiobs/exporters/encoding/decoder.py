@@ -50,7 +50,7 @@ def logs_of(line: Mapping[str, Any]) -> list[ReadableLogRecord]:
 def _checked(line: Mapping[str, Any], signal: Signal, read: Callable[[Any, Any, Any], _T]) -> list[_T]:
     try:
         return list(_items(line, signal, read))
-    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"no OTLP/JSON: {type(error).__name__}") from None
 
 
@@ -66,30 +66,31 @@ def _items(line: Mapping[str, Any], signal: Signal, read: Callable[[Any, Any, An
 def resource_of(group: Mapping[str, Any]) -> Resource:
     """Of a group of a line."""
     attributes = (group.get("resource") or {}).get("attributes")
-    return Resource(attributes_of(attributes), group.get("schemaUrl") or "")
+    return Resource(attributes_of(attributes), _text(group.get("schemaUrl")))
 
 
 def scope_of(group: Mapping[str, Any]) -> InstrumentationScope:
     """Of a group of a resource."""
     scope = group.get("scope") or {}
     version, attributes = scope.get("version"), attributes_of(scope.get("attributes"))
-    return InstrumentationScope(scope.get("name") or "", version, group.get("schemaUrl") or "", attributes)
+    version = None if version is None else _text(version)
+    return InstrumentationScope(_text(scope.get("name")), version, _text(group.get("schemaUrl")), attributes)
 
 
 def _span(item: Mapping[str, Any], resource: Resource, scope: InstrumentationScope) -> ReadableSpan:
     context, parent = _context(item), item.get("parentSpanId")
     return ReadableSpan(
-        name=item.get("name") or "",
+        name=_text(item.get("name")),
         context=context,
-        parent=SpanContext(context.trace_id, int(parent, 16), bool(_flags(item) & _IS_REMOTE)) if parent else None,
+        parent=SpanContext(context.trace_id, _id(parent, 64), bool(_flags(item) & _IS_REMOTE)) if parent else None,
         resource=resource,
         attributes=_attributes(item),
         events=_list([_event(event) for event in item.get("events") or ()], item.get("droppedEventsCount")),
         links=_list([_link(link) for link in item.get("links") or ()], item.get("droppedLinksCount")),
         kind=_KINDS.get(item.get("kind") or 0, SpanKind.INTERNAL),
         status=_status(item.get("status") or {}),
-        start_time=int(item.get("startTimeUnixNano") or 0),
-        end_time=int(item.get("endTimeUnixNano") or 0),
+        start_time=_time(item.get("startTimeUnixNano")),
+        end_time=_time(item.get("endTimeUnixNano")),
         instrumentation_scope=scope,
     )
 
@@ -97,11 +98,39 @@ def _span(item: Mapping[str, Any], resource: Resource, scope: InstrumentationSco
 def _context(item: Mapping[str, Any], *, is_remote: bool = False) -> SpanContext:
     flags = TraceFlags(_flags(item) & 0xFF)
     state = TraceState.from_header([item["traceState"]]) if item.get("traceState") else None
-    return SpanContext(int(item.get("traceId") or "0", 16), int(item.get("spanId") or "0", 16), is_remote, flags, state)
+    return SpanContext(_id(item.get("traceId"), 128), _id(item.get("spanId"), 64), is_remote, flags, state)
 
 
 def _flags(item: Mapping[str, Any]) -> int:
-    return int(item.get("flags") or 0)
+    return _whole(item.get("flags"), 32)
+
+
+def _time(value: Any) -> int:
+    return _whole(value, 64)
+
+
+def _id(text: Any, bits: int) -> int:
+    return _in_range(int(text or "0", 16), bits)
+
+
+def _whole(value: Any, bits: int) -> int:
+    return _in_range(int(value or 0), bits)
+
+
+def _in_range(number: int, bits: int) -> int:
+    """What protobuf has room for: what an exporter cannot encode would stand in a spool's way."""
+    if not 0 <= number < 2**bits:
+        raise ValueError("out of range")
+    return number
+
+
+def _text(value: Any) -> str:
+    """Raises ValueError, also for lone surrogates, which cannot be sent."""
+    if value is not None and not isinstance(value, str):
+        raise ValueError("no text")
+    if value and not value.isascii():
+        value.encode()
+    return value or ""
 
 
 def _attributes(item: Mapping[str, Any]) -> Any:
@@ -111,7 +140,7 @@ def _attributes(item: Mapping[str, Any]) -> Any:
     if not dropped:
         return attributes
     bounded = BoundedAttributes(attributes=attributes, immutable=False)
-    bounded.dropped = int(dropped)
+    bounded.dropped = _whole(dropped, 32)
     return bounded
 
 
@@ -119,12 +148,12 @@ def _list(items: Sequence[_T], dropped: Any) -> Sequence[_T]:
     if not dropped:
         return items
     bounded: Any = BoundedList.from_seq(len(items), items)
-    bounded.dropped = int(dropped)
+    bounded.dropped = _whole(dropped, 32)
     return bounded  # type: ignore[no-any-return]  # the same
 
 
 def _event(item: Mapping[str, Any]) -> Event:
-    return Event(item.get("name") or "", _attributes(item), int(item.get("timeUnixNano") or 0))
+    return Event(_text(item.get("name")), _attributes(item), _time(item.get("timeUnixNano")))
 
 
 def _link(item: Mapping[str, Any]) -> Link:
@@ -133,14 +162,14 @@ def _link(item: Mapping[str, Any]) -> Link:
 
 def _status(item: Mapping[str, Any]) -> Status:
     code = StatusCode(item.get("code") or 0)
-    return Status(code, item.get("message") or None) if code is StatusCode.ERROR else Status(code)
+    return Status(code, _text(item.get("message")) or None) if code is StatusCode.ERROR else Status(code)
 
 
 def _log(item: Mapping[str, Any], resource: Resource, scope: InstrumentationScope) -> ReadableLogRecord:
     number = item.get("severityNumber")
     record = LogRecord(
-        timestamp=int(item.get("timeUnixNano") or 0) or None,
-        observed_timestamp=int(item.get("observedTimeUnixNano") or 0),
+        timestamp=_time(item.get("timeUnixNano")) or None,
+        observed_timestamp=_time(item.get("observedTimeUnixNano")),
         context=_NO_SPAN,
         severity_text=item.get("severityText"),
         severity_number=None if number is None else SeverityNumber(number),
@@ -148,7 +177,7 @@ def _log(item: Mapping[str, Any], resource: Resource, scope: InstrumentationScop
         attributes=_attributes(item),
         event_name=item.get("eventName"),
     )
-    record.trace_id = int(item.get("traceId") or "0", 16)
-    record.span_id = int(item.get("spanId") or "0", 16)
+    record.trace_id = _id(item.get("traceId"), 128)
+    record.span_id = _id(item.get("spanId"), 64)
     record.trace_flags = TraceFlags(_flags(item) & 0xFF)
     return ReadableLogRecord(record, resource, scope, LogRecordLimits())

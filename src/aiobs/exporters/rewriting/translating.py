@@ -25,6 +25,7 @@ class TranslatingExporter(SpanExporter):
     ) -> None:
         self._exporter, self._translate = exporter, translate
         self._resource = Resource(dict(resource or {}))
+        self.why = getattr(exporter, "why", None)  # why it does not work, if it can tell
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Export copies with both vocabularies."""

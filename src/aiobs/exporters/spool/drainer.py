@@ -21,13 +21,15 @@ from aiobs.guard import guarded
 
 FAILURES = 10  # without an answer, before the next batch is asked
 ADOPT_SECONDS = 15.0
+LONGEST_ASKED = 300.0  # of what Retry-After asks for
 REFUSING = frozenset({400, 413, 422})
 
 Export = Callable[[Sequence[Any]], Any]
 
 
 class Drainer:
-    """One thread per process; ``set_aside(items, broken_lines, status)`` is told what is not sent.
+    """One thread per process; ``set_aside(items, broken_lines, status)`` is told what is not sent, ``on_wait`` when
+    the backend has to be waited for, and (False) that it takes something again.
 
     ``status`` tells, once, the HTTP status of the last answer (None: there was none). Where no status tells it, a batch
     counts as refused when it failed ten times, the one after it goes through, and it fails again.
@@ -39,14 +41,18 @@ class Drainer:
         export: Export,
         set_aside: Callable[[Sequence[Any], Sequence[bytes], int | None], None],
         *,
+        on_wait: Callable[[bool], None] = lambda waits: None,
         status: Callable[[], int | None] | None = None,
+        retry_after: Callable[[], float | None] | None = None,
         backoff: tuple[float, float] = (0.5, 30.0),
         name: str = "aiobs-spool",
     ) -> None:
         self._folder = folder
         self._export = export
         self._set_aside = set_aside
+        self._on_wait = on_wait
         self._status = status
+        self._retry_after = retry_after
         self._first_backoff, self._longest_backoff = backoff
         self._name = name
         self._forget()
@@ -113,6 +119,7 @@ class Drainer:
                 self._adopt()
                 if guarded(self._step) is None and not self._is_stopping:
                     self._failed_attempt = self._attempt
+                    guarded(self._on_wait, True)
                     self._wait(self._delay())
 
     def _adopt(self) -> None:
@@ -136,6 +143,8 @@ class Drainer:
         return True
 
     def _end(self, batch: Batch) -> None:
+        if self._failures:
+            guarded(self._on_wait, False)
         ahead, self._batch, self._ahead, self._failures = self._ahead, None, None, 0
         for done in (batch, ahead):
             if done is not None:
@@ -152,7 +161,9 @@ class Drainer:
     def _delay(self) -> float:
         self._failures += 1
         longest = min(self._longest_backoff, self._first_backoff * 2.0 ** min(self._failures - 1, 30))
-        return longest * random.uniform(0.7, 1.0)  # so that a fleet does not come back all at once
+        asked = guarded(self._retry_after) if self._retry_after is not None else None
+        spread = random.uniform(0.7, 1.0)  # so that a fleet does not come back all at once
+        return max(longest * spread, min(asked or 0.0, LONGEST_ASKED))
 
     def _deliver(self, batch: Batch) -> bool:
         """Send a piece; False if the backend has to be waited for."""

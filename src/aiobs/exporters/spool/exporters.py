@@ -22,9 +22,12 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from aiobs.exporters.encoding.decoder import logs_of, spans_of
 from aiobs.exporters.encoding.encoder import log_lines, span_lines
 from aiobs.exporters.lines.writer import FLAGS, Tail
+from aiobs.exporters.replies.answers import Verdict
+from aiobs.exporters.replies.failures import BY_CODE
 from aiobs.exporters.spool.drainer import Drainer
 from aiobs.exporters.spool.folder import SpoolFolder
 from aiobs.guard import guarded
+from aiobs.losses import is_news
 from aiobs.semconv.parsing import parsed
 
 MAX_BYTES = 512 * 1024 * 1024
@@ -40,7 +43,8 @@ class _Spooling:
     counted in ``dropped``. ``status``: what the backend answered last (``AnsweringSession.status``); without it a batch
     that is refused for good is told from a dead backend by the one after it, and set aside as a whole. ``fsync``: what
     was given survives a crash of the machine, too. ``on_loss`` is told the reason (``spool_full``; ``refused``, of what
-    cannot be set aside) and how many.
+    cannot be set aside) and how many. ``why`` tells why the backend takes nothing, ``retry_after`` in how many seconds
+    it asks to come again; both are of the exporters by name.
     """
 
     _signal = ""
@@ -57,13 +61,15 @@ class _Spooling:
         fsync: bool = False,
         backoff: tuple[float, float] = (0.5, 30.0),
         on_loss: Callable[[str, int], None] | None = None,
+        why: Callable[[], Verdict | None] | None = None,
+        retry_after: Callable[[], float | None] | None = None,
     ) -> None:
         self.inner = inner
         self.folder = Path(folder).absolute()
         self.dropped = 0
         self.refused = 0
         self._on_loss = on_loss
-        self._told: set[str] = set()
+        self.why = why
         self._is_shut = False
         self._spool = SpoolFolder(
             self.folder / self._signal, type(self)._items, max_bytes=max_bytes, fsync=fsync, on_drop=self._on_drop
@@ -72,7 +78,9 @@ class _Spooling:
             self._spool,
             inner.export,
             self._set_aside,
+            on_wait=self._is_waiting,
             status=status,
+            retry_after=retry_after,
             backoff=backoff,
             name=f"aiobs-spool-{self._signal}",
         )
@@ -96,13 +104,24 @@ class _Spooling:
         try:
             self._spool.append(line)
         except OSError as error:
-            text = "aiobs: the spool %s cannot be written (%s); what comes is sent without it until it can"
-            self._tell("unwritable", text, self.folder, error)
+            self._tell("spool-unwritable", detail=error.strerror or error)
             return False
         return True
 
     def _sent(self, line: bytes) -> bool:
-        return getattr(guarded(self.inner.export, type(self)._items(parsed(line))), "name", None) == "SUCCESS"
+        """Without the spool, which cannot be written."""
+        items = type(self)._items(parsed(line))
+        return getattr(guarded(self.inner.export, items), "name", None) == "SUCCESS"
+
+    def _is_waiting(self, waits: bool) -> None:
+        """Tell what keeps the backend from taking anything, and that it does again."""
+        if not waits:
+            guarded(_log.info, "aiobs: the backend takes what the spool %s has kept for it", self.folder)
+            return
+        why = guarded(self.why) if self.why is not None else None
+        if is_news(str(self.folder), *(why.cause if why else ("unknown",))):
+            text = "aiobs: the backend takes nothing, and the spool %s keeps what comes until it does: %s"
+            guarded(_log.warning, text, self.folder, why or "the log of the exporter says why.")
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Deliver what waits; False if that takes longer, or the backend does not take it. Nothing is lost by that."""
@@ -124,10 +143,7 @@ class _Spooling:
 
     def _on_drop(self, count: int) -> None:
         self._lose("spool_full", count)
-        text = (
-            "aiobs: the spool %s is full; its oldest %s are dropped. Is the backend there? `aiobs doctor --otlp` tells"
-        )
-        self._tell("full", text, self.folder, self._signal)
+        self._tell("spool-full")
 
     def _lose(self, reason: str, count: int) -> None:
         self.dropped += count
@@ -138,22 +154,21 @@ class _Spooling:
         """Keep what is refused, or what cannot be read, where it stands in nobody's way."""
         self.refused += len(items) + len(broken)
         path = self.folder / "refused" / f"{self._signal}.jsonl"
-        answer = f"HTTP {status}" if status else "no reason known"
         if items:
-            text = "aiobs: the backend refuses some %s (%s); they are set aside in %s, and can be sent again from there"
-            self._tell("refused", text, self._signal, answer, path)
+            why = guarded(self.why) if self.why is not None else None
+            answer = why.what.rstrip(".") if why else f"HTTP {status}" if status else "no reason known"
+            self._tell("spool-refused", detail=answer, path=path)
             if not guarded(_append, path, [*type(self)._lines(items)]):
                 self._lose("refused", len(items))
         if broken:
-            text = "aiobs: the spool %s has lines that cannot be read; they are set aside in %s"
-            self._tell("broken", text, self.folder, path.with_suffix(".broken"))
+            self._tell("spool-broken", path=path.with_suffix(".broken"))
             guarded(_append, path.with_suffix(".broken"), [raw.removesuffix(b"\n") for raw in broken])
 
-    def _tell(self, cause: str, text: str, *values: object) -> None:
-        """Once per cause."""
-        if cause not in self._told:
-            self._told.add(cause)
-            guarded(_log.warning, text, *values)  # a handler of the program's may raise
+    def _tell(self, code: str, **values: object) -> None:
+        """A row of the table of failures, once."""
+        if is_news(str(self.folder), self._signal, code):
+            text = BY_CODE[code].sentences(folder=self.folder, signal=self._signal, **values)
+            guarded(_log.warning, "aiobs: %s %s %s", *text)  # a handler of the program's may raise
 
 
 def _append(path: Path, lines: Iterable[bytes]) -> bool:
