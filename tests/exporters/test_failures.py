@@ -15,7 +15,7 @@ import pytest
 from opentelemetry import propagate
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import SpanKind, StatusCode
 
 import aiobs
 from aiobs import Instrumentor, configure, losses, observe, runtime, span
@@ -27,6 +27,7 @@ from aiobs.losses import Loss
 from aiobs.testing import OTLPSink, Simulator
 from aiobs.testing.loopback import Exchange
 from tests.fakes import wrong_backends
+from tests.fakes.otlp_grpc import grpc_receiver
 from tests.fakes.wrong_backends import ALL, Refusing, Running, Wrong
 
 TIMEOUT = 0.7
@@ -150,7 +151,7 @@ def test_a_new_cause_is_told_anew_and_an_old_one_after_an_hour(
             aiobs.flush()
         assert [line.count("401") for line in lines(caplog)] == [1, 0]
         for cause in losses.told:
-            losses.told[cause] -= losses.AGAIN_SECONDS
+            losses.told[cause] -= 3600
         emit("a")
         aiobs.flush()
         assert len(lines(caplog)) == 3
@@ -171,23 +172,45 @@ def test_retry_after_is_kept_to_and_nothing_is_lost(caplog: pytest.LogCaptureFix
     assert (lines(caplog), dict(losses.lost)) == ([], {})
 
 
-def test_no_secret_is_told(caplog: pytest.LogCaptureFixture) -> None:
+class Echo(Refusing):
+    """Repeats the credentials that it was given, in the reason."""
+
+    def respond(self, exchange: Exchange, body: bytes) -> None:
+        exchange.send_response_only(401, f"no good: {exchange.headers['authorization']}")
+        exchange.send_header("content-length", "0")
+        exchange.end_headers()
+
+
+@pytest.mark.parametrize(
+    ("userinfo", "headers", "secrets"),
+    [
+        ("", "authorization=Tenant%20open-sesame", ("open-sesame",)),
+        ("user:hunter22@", "", ("hunter22", "user", "dXNlcjpodW50ZXIyMg")),
+    ],
+)
+def test_no_secret_is_told(
+    userinfo: str, headers: str, secrets: tuple[str, ...], caplog: pytest.LogCaptureFixture
+) -> None:
     """Not one that the receiver repeats, nor one of the URL."""
-
-    class Echo(Refusing):
-        def respond(self, exchange: Exchange, body: bytes) -> None:
-            exchange.send_response_only(401, f"no good: {exchange.headers['authorization']}")
-            exchange.send_header("content-length", "0")
-            exchange.end_headers()
-
     with Echo(401) as server:
-        endpoint = server.origin.replace("//", "//user:hunter22@")
-        configure(exporters=[Exporter("otlp", endpoint=endpoint, headers="authorization=Bearer%20open-sesame")])
+        endpoint = server.origin.replace("//", f"//{userinfo}")
+        configure(exporters=[Exporter("otlp", endpoint=endpoint, headers=headers)])
         emit("a")
         aiobs.flush()
         (line,) = lines(caplog)
-    assert "headers sent: authorization" in line
-    assert not [secret for secret in ("sesame", "hunter22", "user") if secret in line]
+    assert "401 no good: " in line
+    assert not [secret for secret in secrets if secret in line], line
+
+
+def test_header_names_are_as_grpc_takes_them() -> None:
+    """In lower case, however they are given: another one is no header there."""
+    with grpc_receiver() as (port, receiver):
+        options = {"endpoint": f"http://127.0.0.1:{port}", "protocol": "grpc", "headers": {"X-Tenant": "acme"}}
+        configure(exporters=[Exporter("otlp", **options)])
+        emit("a")
+        assert aiobs.flush()
+        assert (receiver.names, receiver.metadata[0]["x-tenant"]) == (["a"], "acme")
+        aiobs.shutdown()
 
 
 def test_signals_that_a_backend_does_not_have(
@@ -384,7 +407,8 @@ class Traced(OTLPSink):
     def respond(self, exchange: Exchange, body: bytes) -> None:
         provider = runtime._runtime.provider
         context = propagate.extract({name.lower(): value for name, value in exchange.headers.items()})
-        with provider.get_tracer("server").start_as_current_span("POST", context, SpanKind.SERVER):
+        with provider.get_tracer("server").start_as_current_span("POST", context, SpanKind.SERVER) as received:
+            received.set_status(StatusCode.ERROR)  # which is kept, whatever the share
             handled()
             super().respond(exchange, body)
 

@@ -18,11 +18,13 @@ class TraceService(service.TraceServiceServicer):
 
     def __init__(self) -> None:
         self.requests: list[Any] = []
+        self.metadata: list[dict[str, Any]] = []
         self.code: Any = None
 
     def Export(self, request: Any, context: Any) -> ExportTraceServiceResponse:
         """One batch."""
         self.requests.append(request)
+        self.metadata.append(dict(context.invocation_metadata()))
         if self.code is not None:
             context.abort(self.code, "said the receiver")
         return ExportTraceServiceResponse()
