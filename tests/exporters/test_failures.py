@@ -360,7 +360,11 @@ def ended(code: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=60)
 
 
-@pytest.mark.parametrize("serve", [wrong_backends.silence, wrong_backends.nobody], ids=["silence", "nobody"])
+@pytest.mark.parametrize(
+    "serve",
+    [wrong_backends.silence, wrong_backends.drips, wrong_backends.nobody],
+    ids=["silence", "drips", "nobody"],
+)
 def test_the_end_of_a_program(serve: Callable[..., object], tmp_path: Path) -> None:
     """It ends in time, as it would, and the one line has the reason and the remedy."""
     with serve(tmp_path) as backend:  # type: ignore[attr-defined]  # a context manager
@@ -379,6 +383,24 @@ def test_the_end_of_a_program(serve: Callable[..., object], tmp_path: Path) -> N
     (line,) = done.stderr.splitlines()
     assert line.startswith("aiobs: the exporter otlp lost 1 span(s): there was no time left to send them.")
     assert "no answer within" in line or "connection refused" in line
+
+
+def test_the_end_of_a_program_with_a_spool(tmp_path: Path) -> None:
+    """Also where a backend drips: nothing is lost, and nothing needs to be said."""
+    with wrong_backends.drips(tmp_path) as backend:
+        done = ended(
+            """
+            from aiobs import configure, span
+            configure(exporters=["otlp?spool=spool"])
+            with span("a"):
+                print("the program")
+            """,
+            OTEL_EXPORTER_OTLP_ENDPOINT=backend.endpoint,
+            AIOBS_EXIT_TIMEOUT="1.2",
+        )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "the program\n", "")
+    (left,) = Path("spool", "traces").glob("*.jsonl")
+    assert b'"name":"a"' in left.read_bytes()
 
 
 # An endpoint in this process
