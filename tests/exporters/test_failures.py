@@ -107,7 +107,7 @@ def test_doctor_says_the_same(wrong: Wrong, running: Running, monkeypatch: pytes
 
 def test_every_row_is_tried() -> None:
     """Each failure of the table has a backend that fails like that; those of the spool and of this process are below."""
-    below = {"own-process", "proxy", "header"}
+    below = {"own-process", "own-echo", "proxy", "header"}
     of_spools = {row.code for row in TABLE if row.code.startswith("spool-")}
     assert {row.code for row in TABLE} - {wrong.code for wrong in ALL} == below | of_spools
 
@@ -456,8 +456,8 @@ def test_an_export_is_no_trace_of_the_receivers(sampler: str, monkeypatch: pytes
         aiobs.shutdown()
 
 
-def test_a_flush_ends_though_every_request_makes_a_span() -> None:
-    """It sends what was there when it began; the span of the request is for the next one."""
+def test_a_flush_ends_though_every_request_makes_a_span(caplog: pytest.LogCaptureFixture) -> None:
+    """It sends what was there when it began; the span of the request is for the next one. What goes on is told once."""
     with Observed() as sink:
         configure(exporters=[Exporter("otlp", endpoint=sink.endpoint)])
         emit("a")
@@ -465,7 +465,23 @@ def test_a_flush_ends_though_every_request_makes_a_span() -> None:
         assert len(sink.exports) == 1
         assert aiobs.flush()
         assert [each.name.rpartition(".")[2] for each in sink.spans] == ["a", "handled"]
+        assert lines(caplog) == []
+        for _ in range(4):
+            assert aiobs.flush()
+        (line,) = lines(caplog)
+        assert says(line, BY_CODE["own-echo"])
         configure(exporters=["none"])
+
+
+def test_spans_of_the_program_are_no_echo(caplog: pytest.LogCaptureFixture) -> None:
+    """A receiver in this process that makes none: nothing is told of a program that does nothing but work and flush."""
+    with OTLPSink() as sink:
+        configure(exporters=[Exporter("otlp", endpoint=sink.endpoint)])
+        for _ in range(6):
+            emit("a")
+            assert aiobs.flush()
+        assert lines(caplog) == []
+        aiobs.shutdown()
 
 
 # A spool that is not as it should be
