@@ -24,6 +24,7 @@ class GrpcReceiver:
 
     def __init__(self) -> None:
         self.messages: list[Any] = []
+        self.metadata: list[dict[str, Any]] = []
         self.code: Any = None
         self.answer: Any = None
 
@@ -32,6 +33,7 @@ class GrpcReceiver:
 
         def export(request: Any, context: Any) -> Any:
             self.messages.append(request)
+            self.metadata.append(dict(context.invocation_metadata()))
             if self.code is not None:
                 context.abort(self.code, "said the receiver")
             return self.answer or answer()

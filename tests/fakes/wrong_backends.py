@@ -213,11 +213,20 @@ def silence(folder: Path) -> Iterator[Running]:
             process.kill()
 
 
+class Dripping(LoopbackServer):
+    """Answers a byte at a time, and never comes to an end: no timeout between two bytes is exceeded."""
+
+    def respond(self, exchange: Exchange, body: bytes) -> None:
+        exchange.send_head(200, {"content-type": "application/x-protobuf", "content-length": "1000000"})
+        while True:
+            exchange.wfile.write(b"x")
+            exchange.pause(0.05)
+
+
 @contextmanager
-def own_silence(folder: Path) -> Iterator[Running]:
-    """This process, which accepts and never answers."""
-    with OTLPSink(silence=60) as sink:
-        yield Running(sink.endpoint, server=sink)
+def drips(folder: Path) -> Iterator[Running]:
+    with Dripping() as server:
+        yield Running(server.origin, server=server)
 
 
 @contextmanager

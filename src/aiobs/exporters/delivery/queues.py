@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import count
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from opentelemetry.sdk._logs import LogRecordProcessor, ReadableLogRecord, ReadWriteLogRecord
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExporter, LogRecordExportResult
@@ -21,11 +21,13 @@ from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult,
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
-from aiobs.exporters.replies.answers import Verdict
 from aiobs.exporters.rewriting.rewriter import Rewriter
 from aiobs.exporters.sampling import Sampling
 from aiobs.guard import guarded
 from aiobs.losses import lose
+
+if TYPE_CHECKING:
+    from aiobs.exporters.replies.answers import Verdict
 
 CAPACITY = 16_384
 PART_BYTES = 4 * 2**20

@@ -12,8 +12,8 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 
-from aiobs.exporters.answers import Answers, Reply
-from aiobs.exporters.untraced import TRACEPARENT
+from aiobs.exporters.replies.answers import Answers, Reply
+from aiobs.exporters.replies.untraced import TRACEPARENT
 
 _LONGEST_BODY = 65_536
 

@@ -17,9 +17,13 @@ from opentelemetry.sdk.metrics.export import MetricExportResult
 from opentelemetry.sdk.trace.export import SpanExportResult
 
 from aiobs.exporters.replies.answers import Answers, NotSent, Reply, Verdict, explain
+from aiobs.exporters.replies.echo import Echo
+from aiobs.exporters.replies.failures import BY_CODE
+from aiobs.exporters.replies.own_process import listens
 from aiobs.exporters.replies.untraced import TRACEPARENT
+from aiobs.exporters.replies.urls import safe_url
 from aiobs.guard import guarded
-from aiobs.losses import lose
+from aiobs.losses import is_news, lose
 
 _RESULTS: dict[str, Any] = {
     "traces": SpanExportResult, "metrics": MetricExportResult, "logs": LogRecordExportResult,
@@ -36,10 +40,13 @@ class _Explained:
     title: str
     item: str
     results: Any
+    echo: Echo
 
     def export(self, *items: Any, **options: Any) -> Any:
         """Export, quietly; what the receiver did not store is counted, and what it did not understand has failed."""
         self.answers.forget()
+        if self.item == "span" and self.echo.begin(items[0]):
+            self._tell_of_echo()
         official: Any = super()
         with _quiet(self.answers):
             try:
@@ -48,7 +55,14 @@ class _Explained:
                 if self.answers.reply() is None:
                     self.answers.note(Reply(error=NotSent(f"Failed to encode a batch: {type(error).__name__}")))
                 result = self.results.FAILURE
+        self.echo.end()
         return self._accepted(result) if result is self.results.SUCCESS else self._failed()
+
+    def _tell_of_echo(self) -> None:
+        place = self.answers.place
+        if place is not None and listens(place.url) and is_news("own-echo", place.url):
+            text = BY_CODE["own-echo"].sentences(url=safe_url(place.url))
+            guarded(_log.warning, "aiobs: the exporter %s: %s %s %s", self.title, *text)  # a handler may raise
 
     def why(self) -> Verdict | None:
         """Why it does not work at the moment."""
@@ -115,7 +129,7 @@ def explained(cls: type, title: str, answers: Answers, options: dict[str, Any]) 
     is_grpc = any("grpc" in one.__module__ for one in cls.__mro__)
     mixin = _ExplainedGRPC if is_grpc else _Explained
     signal = answers.place.signal if answers.place else "traces"
-    told = {"answers": answers, "title": title, "item": ITEMS[signal], "results": _RESULTS[signal]}
+    told = {"answers": answers, "title": title, "item": ITEMS[signal], "results": _RESULTS[signal], "echo": Echo()}
     made = type(cls.__name__, (mixin, cls), {**told, "__module__": cls.__module__})
     for name in {one.__module__ for one in cls.__mro__ if one.__module__.startswith("opentelemetry.exporter.")}:
         logging.getLogger(name).addFilter(_FILTER)  # adds it once

@@ -123,6 +123,11 @@ TABLE: tuple[Failure, ...] = (
             means="A receiver that waits for flush(), or for the export itself, cannot answer it.",
             do="Send to another process, or let the receiver answer in a thread of its own.",
             raised=frozenset({"OwnProcess"})),
+    Failure(code="own-echo", when="each export makes spans, as its receiver is in this very process", fate="sent",
+            what="each export makes the spans of the next one: {url} is in this process, and its handler is recorded.",
+            means="A program that does nothing else sends for ever.",
+            do="Say `with suppress_instrumentation():` in the handler, leave its route out of what is instrumented, or "
+               "send to another process."),
     Failure(code="no-answer", when="no answer: a hanging server, a firewall; `DEADLINE_EXCEEDED`", fate=RETRIED,
             what="no answer within {timeout:g} s.",
             means="Nobody listens, a firewall swallows it, or the receiver hangs.",
