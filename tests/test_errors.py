@@ -165,12 +165,25 @@ class Timeout(OSError):
     """As requests calls it."""
 
 
+class TransportError(Exception):
+    """As httpx calls what goes wrong on the way."""
+
+
+class TimeoutException(TransportError):
+    """As httpx calls what all of its timeouts are."""
+
+
+class PoolTimeout(TimeoutException):
+    """One of them."""
+
+
 CLASSES: dict[str, tuple[Callable[[], Any], str, bool]] = {
     "no such field": (lambda: City.model_validate({}), "VALIDATION", False),
     "timeout": (lambda: _raise(TimeoutError()), "TIMEOUT", True),
     "asyncio timeout": (lambda: _raise(TimeoutError()), "TIMEOUT", True),
     "future timeout": (lambda: _raise(concurrent.futures.TimeoutError()), "TIMEOUT", True),
     "requests timeout": (lambda: _raise(Timeout()), "TIMEOUT", True),
+    "httpx timeout": (lambda: _raise(PoolTimeout("x")), "TIMEOUT", True),
     "reset": (lambda: _raise(ConnectionResetError("x")), "CONNECTION", True),
     "refused": (lambda: _raise(ConnectionRefusedError("x")), "CONNECTION", True),
     "no json": (lambda: json.loads("{"), "PROVIDER_ERROR", True),

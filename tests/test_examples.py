@@ -83,9 +83,10 @@ def test_the_examples_that_the_seed_names(file: str, provider: str, api: str, op
     assert event["response"]["text"] in said
 
 
-def test_the_pipeline() -> None:
-    """S1-70: one session and one trace: a root with three steps, and a chat in each."""
-    said, found = example("-m", "examples.pipeline.main", "What is a socket?", "--fake")
+@pytest.mark.parametrize("option", [[], ["--fake"]], ids=["default", "fake"])
+def test_the_pipeline(option: list[str]) -> None:
+    """S1-70, S1-92: offline, one session and one trace: a root with three steps, and a chat in each."""
+    said, found = example("-m", "examples.pipeline.main", "What is a socket?", *option)
     assert "Who keeps the contract." in said
     assert [session["name"] for session in found["sessions"]] == ["pipeline-example"]
     assert {event["session_id"] for event in found["events"]} == {found["sessions"][0]["id"]}

@@ -20,7 +20,9 @@ from aiobs.errors import InvalidLabel, NoActiveSession
 SYSTEM = {"aiobs_sdk_version", "aiobs_python_version", "aiobs_hostname", "aiobs_os"}
 
 
-@pytest.mark.parametrize("key", ["Env", "1env", "en-v", "en v", "", "e" * 64, "env\n", "é"])
+@pytest.mark.parametrize(
+    "key", ["Env", "eNv", "1env", "_env", "en-v", "en v", "en.v", "", "e" * 64, "env\n", "é", "né"]
+)
 def test_bad_keys(key: str) -> None:
     """S1-14: the whole key must match; the message names key and pattern."""
     with pytest.raises(InvalidLabel, match="is invalid. Keys must match pattern") as raised:

@@ -40,7 +40,7 @@ def outer() -> None:
 def test_observe_end_flush(simulator: Simulator) -> None:
     """S1-02, S1-04, S1-07, S1-75: one session from start to end."""
     session_id = observer.observe("core-structure")
-    assert str(uuid.UUID(session_id)) == session_id
+    assert str(uuid.UUID(session_id, version=4)) == session_id
     simulator.openai().chat.completions.create(model="m", messages=ASK)
     assert observer.end() is None
     observer.end()
@@ -50,6 +50,16 @@ def test_observe_end_flush(simulator: Simulator) -> None:
     assert session["meta"] == {"pid": os.getpid(), "cwd": os.getcwd()}
 
 
+def test_what_observe_takes_by_position_and_by_keyword() -> None:
+    """S1-02: name, key and labels in this order; what is more is given by keyword, and metadata is in the record."""
+    observer.observe("s", None, {"team": "search"}, metadata={"build": 7})
+    observer.end()
+    (session,) = export()["sessions"]
+    assert (session["name"], session["labels"]["team"], session["meta"]["build"]) == ("s", "search", 7)
+    with pytest.raises(TypeError, match="positional"):
+        observer.observe("s", None, {}, {"build": 7})  # type: ignore[misc]  # that is the test
+
+
 def test_a_session_without_a_name_is_named_after_its_id() -> None:
     """S1-04: never null, also for an empty name."""
     ids = [observer.observe(), observer.observe("")]
@@ -57,7 +67,7 @@ def test_a_session_without_a_name_is_named_after_its_id() -> None:
 
 
 def test_no_key_is_needed_and_none_is_used(monkeypatch, caplog) -> None:
-    """S1-03: api_key is accepted and ignored, no socket is opened."""
+    """S1-03: api_key is accepted and ignored, which one message says and does not warn of; no socket is opened."""
     import socket
 
     def refuse(*args: Any, **kwargs: Any) -> Any:
@@ -69,7 +79,7 @@ def test_no_key_is_needed_and_none_is_used(monkeypatch, caplog) -> None:
     work()
     observer.end()
     assert len(export()["function_events"]) == 1
-    assert "ignored" in caplog.text
+    assert [record.levelname for record in caplog.records if "api_key is ignored" in record.message] == ["INFO"]
     assert "secret-key" not in caplog.text
 
 

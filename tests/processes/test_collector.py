@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 
 import pytest
 
@@ -104,9 +105,9 @@ os._exit(0)
 
 
 def test_otlp_by_the_standard_variables(simulator: Simulator) -> None:
-    """observe() in a program with an OTLP endpoint in its environment: spans, metrics and events arrive.
+    """observe() in a program with an OTLP endpoint in its environment: spans, metrics and events arrive, and who sends.
 
-    breaks-apps #95
+    S1-27, breaks-apps #95
     """
     with OTLPSink() as sink:
         done, _ = run(simulator, "observer.observe('s')\ncall()\n", OTEL_EXPORTER_OTLP_ENDPOINT=sink.endpoint)
@@ -115,3 +116,4 @@ def test_otlp_by_the_standard_variables(simulator: Simulator) -> None:
         assert "gen_ai.client.inference.duration" in {metric.name for metric in sink.metrics}
         assert {log.event_name for log in sink.logs} == {"gen_ai.client.inference.operation.details"}
         assert sink.resources[0]["telemetry.distro.name"] == "aiobs"
+        assert sink.resources[0]["telemetry.distro.version"] == version("aiobs")

@@ -121,6 +121,8 @@ def test_a_resource_is_rewritten_anew_when_steps_change() -> None:
     assert after.attributes == {"owner": "[EMAIL]"}
     steps.use()  # nothing is said: nothing changes
     assert rewriter.resource(resource) is after
+    resource._attributes = Resource({"owner": "child"})._attributes  # as it is done in the child of a fork
+    assert rewriter.resource(resource).attributes == {"owner": "child"}
 
 
 @pytest.mark.quiet_guard

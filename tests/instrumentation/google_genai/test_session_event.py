@@ -43,7 +43,7 @@ def test_an_answer_literally(simulator: Simulator, caplog: Any) -> None:
     response = answered(
         simulator,
         {
-            "candidates": [{"content": content, "finishReason": "STOP", "index": 0}],
+            "candidates": [{"content": content, "finishReason": "STOP", "index": 0, "avgLogprobs": -0.5}],
             "usageMetadata": {**USAGE, "totalTokenCount": 12},
             "modelVersion": "gemini-2.5-flash-001",
             "responseId": "r-1",
@@ -52,7 +52,7 @@ def test_an_answer_literally(simulator: Simulator, caplog: Any) -> None:
     assert (response["model"], response["id"]) == ("gemini-2.5-flash-001", "r-1")
     assert (response["text"], response["finish_reason"]) == ("A contract.", "stop")
     (candidate,) = response["candidates"]
-    assert candidate["finish_reason"] == "STOP"
+    assert (candidate["finish_reason"], candidate["index"], candidate["avg_logprobs"]) == ("STOP", 0, -0.5)
     assert [sorted(part) for part in candidate["content"]["parts"]] == [
         ["text", "thought"],
         ["text"],

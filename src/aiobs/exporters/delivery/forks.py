@@ -25,9 +25,12 @@ def follow_forks(provider: Any) -> None:
 def _after_fork(provider: Any) -> None:
     if provider is None:
         return
-    update = getattr(provider, "_update_resource", None)  # not in every release of the SDK
+    process = Resource({"process.pid": os.getpid()})
+    update = getattr(provider, "_update_resource", None)
     if update is not None:
-        update(Resource({"process.pid": os.getpid()}))
+        update(process)
+    else:
+        _change_resource(provider, process)
     consumer = getattr(provider, "_measurement_consumer", None)
     if consumer is not None:
         consumer._lock = threading.Lock()
@@ -35,3 +38,9 @@ def _after_fork(provider: Any) -> None:
             reader._export_lock = threading.Lock()  # of a parent that is exporting, it would never be free
             storage._lock = threading.RLock()
             storage._instrument_view_instrument_matches = {}
+
+
+def _change_resource(provider: Any, added: Resource) -> None:
+    """In older releases of the SDK: tracers, loggers and readers share the resource, so that it has to be changed."""
+    resource = getattr(provider, "resource", None) or provider._sdk_config.resource
+    resource._attributes = resource.merge(added)._attributes

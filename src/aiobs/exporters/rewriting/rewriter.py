@@ -38,7 +38,7 @@ class Rewriter:
 
     def __init__(self, steps: Sequence[Step]) -> None:
         self._steps = tuple(steps)
-        self._resources: tuple[Resource, list[Any], Resource] | None = None
+        self._resources: tuple[object, list[Any], Resource] | None = None
 
     def span(self, span: ReadableSpan) -> ReadableSpan:
         """The span, or a copy with what the steps changed."""
@@ -84,10 +84,10 @@ class Rewriter:
     def resource(self, resource: Resource) -> Resource:
         """The resource with what the steps changed."""
         versions = [getattr(step, "version", None) for step in self._steps]
-        kept = self._resources
-        if kept is None or kept[0] is not resource or kept[1] != versions:
-            changed = Resource(self.attributes(resource.attributes), resource.schema_url)
-            self._resources = kept = resource, versions, changed
+        kept, attributes = self._resources, resource.attributes  # a fork may change what the same resource says
+        if kept is None or kept[0] is not attributes or kept[1] != versions:
+            changed = Resource(self.attributes(attributes), resource.schema_url)
+            self._resources = kept = attributes, versions, changed
         return kept[2]
 
     def attributes(self, given: Mapping[str, Any] | None) -> dict[str, Any]:
