@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 
 from aiobs.exporters.replies.answers import Answers, NotSent, Reply, Verdict, explain
 from aiobs.exporters.replies.echo import Echo
-from aiobs.exporters.replies.failures import BY_CODE
+from aiobs.exporters.replies.failures import BY_CODE, of_grpc
 from aiobs.exporters.replies.own_process import listens
 from aiobs.exporters.replies.untraced import TRACEPARENT
 from aiobs.exporters.replies.urls import safe_url
@@ -108,12 +108,21 @@ def _noting(call: Callable[..., Any], answers: Answers) -> Callable[..., Any]:
         try:
             answer = call(request, metadata=(*(metadata or ()), ("traceparent", TRACEPARENT)), **options)
         except Exception as error:
-            answers.note(_reply(error))
+            reply = _reply(error)
+            answers.note(reply)
+            if reply.grpc_code and of_grpc(reply.grpc_code, reply.detail).code == "too-large":
+                _make_final(error)
             raise
         answers.note(Reply(grpc_code="OK", body=answer.SerializeToString()))
         return answer
 
     return export
+
+
+def _make_final(error: Any) -> None:
+    """RESOURCE_EXHAUSTED is tried again, by sending the same 100 MB until the time is over; this it is not for."""
+    grpc: Any = importlib.import_module("grpc")
+    error.code = lambda: grpc.StatusCode.INVALID_ARGUMENT
 
 
 def _reply(error: Exception) -> Reply:
