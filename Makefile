@@ -64,7 +64,7 @@ bench: $(STAMP) ## Measure against the hand-written floor (ARGS=--quick for a fi
 	@$(RUN)/python benchmarks/run.py $(ARGS)
 
 soak: $(STAMP) ## The long variants, hours: every crossed case, 20,000 calls of each kind, 40,000 mutations a shard, a million spans, a minute without a backend, every pair of faults
-	@AIOBS_EVERY_CASE=1 $(RUN)/python -m pytest --numprocesses 2 tests/contract tests/differential tests/needles $(ARGS)
+	@AIOBS_EVERY_CASE=1 $(RUN)/python -m pytest --numprocesses 2 tests/contract tests/differential tests/needles tests/processes/test_exporters.py $(ARGS)
 	@AIOBS_EVERY_CASE=1 AIOBS_MEMORY_CALLS=20000 $(RUN)/python -m pytest --numprocesses 2 -rP tests/memory $(ARGS)
 	@AIOBS_CORPUS_CASES=40000 $(RUN)/python -m pytest --numprocesses 2 --timeout 7200 tests/corpus/test_mutations.py $(ARGS)
 	@AIOBS_ENDURANCE_SPANS=1000000 $(RUN)/python -m pytest --numprocesses 1 tests/processes/test_endurance.py $(ARGS)

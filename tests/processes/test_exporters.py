@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,13 @@ PLACES: dict[str, Callable[[], AbstractContextManager[Where]]] = {
     "spool": through_a_spool,
     "otlp-json": into_a_file,
 }
-everywhere = pytest.mark.parametrize("place", PLACES)
+
+
+def crossed(ways: Iterable[str], forked: str) -> list[tuple[str, str]]:
+    """Each way over HTTP, and the one that forks to every place; with AIOBS_EVERY_CASE all to all."""
+    every = bool(os.environ.get("AIOBS_EVERY_CASE"))
+    return [(way, place) for way in ways for place in PLACES if every or place == "http" or way == forked]
+
 
 # Application servers
 
@@ -107,8 +113,7 @@ def once(senders: Counter[Sender]) -> Arrived:
 
 
 @pytest.mark.timeout(90)
-@everywhere
-@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize(("server", "place"), crossed(SERVERS, "gunicorn preload"))
 def test_workers_of_a_server(simulator: Simulator, server: str, place: str) -> None:
     """Spans, events and totals of each worker, under its own process id, whether it was forked or started."""
     app, command = SERVERS[server]
@@ -199,8 +204,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.timeout(90)
-@everywhere
-@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize(("method", "place"), crossed(["fork", "spawn", "forkserver"], "fork"))
 def test_children_of_multiprocessing(simulator: Simulator, method: str, place: str) -> None:
     """What the parent sent and what it has queued is not told again, nor counted again, by any child."""
     with PLACES[place]() as (exporter, arrived):
