@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Mapping
+from functools import cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
 
@@ -18,6 +20,7 @@ from aiobs.ambient.labels import (
 )
 from aiobs.ambient.session import Session
 from aiobs.errors import InvalidLabel, NoActiveSession
+from aiobs.guard import guarded
 from aiobs.instrumentation import Instrumentor, custom
 from aiobs.settings import CaptureContent, resolve
 
@@ -27,6 +30,12 @@ if TYPE_CHECKING:
     from aiobs.exporters import BaseExporter, ExportResult
 
 _log = logging.getLogger("aiobs")
+
+
+@cache
+def _tell_that_a_key_is_ignored() -> None:
+    """Once: a server may open a session per request."""
+    _log.info("aiobs: api_key is ignored: sessions stay on this machine.")
 
 
 class Observer:
@@ -46,11 +55,11 @@ class Observer:
         """Open a session and instrument the provider SDKs; returns the session's id (a uuid4).
 
         The session holds for the current context (task, thread) and, until another one opens, for the process.
-        Invalid labels raise InvalidLabel before anything has changed. ``api_key`` is accepted for programs written
-        for a hosted service and ignored: nothing leaves the machine unless an exporter is configured.
+        Invalid labels raise InvalidLabel before anything has changed. ``api_key`` (``AIOBS_API_KEY``) is accepted for
+        programs written for a hosted service and ignored: nothing leaves the machine unless an exporter is configured.
         """
-        if api_key is not None:
-            _log.info("aiobs: api_key is ignored: sessions stay on this machine.")
+        if api_key is not None or "AIOBS_API_KEY" in os.environ:
+            guarded(_tell_that_a_key_is_ignored)
         explicit = check_labels(labels, strict=resolve("labels_strict", labels_strict))
         merged = session_labels(explicit)
         if tracer_provider is not None or capture_content is not None:

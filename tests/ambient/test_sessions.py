@@ -16,7 +16,7 @@ from openai.resources.chat.completions import Completions
 from opentelemetry.context import Context
 from opentelemetry.trace import set_span_in_context
 
-from aiobs import observe, observer
+from aiobs import facade, observe, observer
 from aiobs.testing import Simulator
 
 ASK = [{"role": "user", "content": "x"}]
@@ -66,19 +66,25 @@ def test_a_session_without_a_name_is_named_after_its_id() -> None:
     assert [session["name"] for session in export()["sessions"]] == ids
 
 
-def test_no_key_is_needed_and_none_is_used(monkeypatch, caplog) -> None:
+@pytest.mark.parametrize("key", ["given", "in the environment"])
+def test_no_key_is_needed_and_none_is_used(monkeypatch, caplog, key: str) -> None:
     """S1-03: api_key is accepted and ignored, which one message says and does not warn of; no socket is opened."""
     import socket
+
+    facade._tell_that_a_key_is_ignored.cache_clear()
+    if key == "in the environment":
+        monkeypatch.setenv("AIOBS_API_KEY", "secret-key")
 
     def refuse(*args: Any, **kwargs: Any) -> Any:
         raise AssertionError("a socket")
 
     monkeypatch.setattr(socket, "socket", refuse)
     caplog.set_level("INFO")
-    observer.observe("s", "secret-key")
-    work()
-    observer.end()
-    assert len(export()["function_events"]) == 1
+    for _ in range(2):
+        observer.observe("s", "secret-key" if key == "given" else None)
+        work()
+        observer.end()
+    assert len(export()["function_events"]) == 2
     assert [record.levelname for record in caplog.records if "api_key is ignored" in record.message] == ["INFO"]
     assert "secret-key" not in caplog.text
 
