@@ -54,6 +54,7 @@ from aiobs.exporters.session.files import import_for_exit
 from aiobs.exporters.session.session_file import SessionFile
 from aiobs.guard import guarded
 from aiobs.instrumentation import Instrumentor, custom
+from aiobs.seen import Seen
 from aiobs.semconv import blobs
 from aiobs.settings import CaptureContent, resolve, said
 
@@ -107,7 +108,7 @@ class Runtime:
         self.provider: Any = None
         self.handoff: Handoff | None = None
         self.owned: list[TracerProvider | MeterProvider | LoggerProvider] = []
-        self.attached: list[object] = []
+        self.attached = Seen()
         self.outputs = Outputs()
         self.steps: Any = None  # what is done to signals before they are exported
         self.has_exit_hook = False
@@ -232,7 +233,7 @@ def _attach(provider: Any) -> None:
         _runtime.handoff = Handoff()
     if provider in _runtime.attached or not hasattr(provider, "add_span_processor"):
         return
-    _runtime.attached.append(provider)
+    _runtime.attached.add(provider)
     for processor in (StampingProcessor(), _runtime.handoff.file):
         guarded(provider.add_span_processor, processor)
 
@@ -389,7 +390,8 @@ def shutdown(timeout: float = FLUSH_TIMEOUT) -> bool:
     guarded(deferred.settle_all)
     with _runtime.lock:
         owned, _runtime.owned = _runtime.owned, []
-        _runtime.attached = [provider for provider in _runtime.attached if provider not in owned]
+        for provider in owned:
+            _runtime.attached.discard(provider)
         _runtime.provider = _runtime.handoff = None
         outputs, _runtime.outputs, _runtime.steps = _runtime.outputs, Outputs(), None
     on_providers_of_the_program = [outputs.spans.shutdown, outputs.logs.shutdown]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
-
 import pytest
 
 from aiobs.testing import InMemoryTelemetry, Simulator
@@ -18,12 +15,3 @@ __all__ = ["no_certificates"]
 def bench(simulator: Simulator, signals: InMemoryTelemetry, capfd: pytest.CaptureFixture[str]) -> Bench:
     """Compares on a simulator of its own."""
     return Bench(simulator, signals, capfd.readouterr)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def small_heap() -> Iterator[None]:
-    """Programs that run the collector find what is theirs, and find it quickly."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()

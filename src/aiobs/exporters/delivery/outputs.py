@@ -14,6 +14,7 @@ from aiobs.exporters.delivery.processors import Delivery, deliver
 from aiobs.exporters.delivery.queues import LogQueue, SpanQueue
 from aiobs.exporters.registry import Exporter
 from aiobs.exporters.rewriting.rewriter import Step
+from aiobs.seen import Seen
 
 CLOSING_TIMEOUT = 5.0
 
@@ -28,7 +29,7 @@ class Outputs:
         self.spans = SpanFanOut()
         self.logs = LogFanOut()
         self._steps: tuple[Step, ...] = ()
-        self._attached: list[object] = []
+        self._attached = Seen()
 
     def exchange(self, exporters: Sequence[Exporter], steps: Sequence[Step] = ()) -> tuple[MetricReader, ...] | None:
         """Export to these from now on, and close those before, which has at most five seconds.
@@ -59,7 +60,7 @@ class Outputs:
     def attach(self, provider: Any) -> None:
         """Give the provider the processor, once."""
         if provider not in self._attached and hasattr(provider, "add_span_processor"):
-            self._attached.append(provider)
+            self._attached.add(provider)
             provider.add_span_processor(self.spans)
 
 
