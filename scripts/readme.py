@@ -18,7 +18,7 @@ SOURCE = ROOT / "src" / "aiobs"
 README = ROOT / "README.md"
 FAILURES = ROOT / "docs" / "troubleshooting.md"
 ORDER = (
-    "settings.py", "runtime.py", "facade.py", "errors.py", "guard.py", "losses.py", "clock.py", "call.py",
+    "settings.py", "runtime.py", "facade.py", "errors.py", "guard.py", "seen.py", "losses.py", "clock.py", "call.py",
     "instrumentation", "capture", "semconv", "ambient", "exporters", "prompts", "reading", "diagnosis", "compat",
     "cli", "testing",
 )  # fmt: skip
