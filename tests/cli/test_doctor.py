@@ -107,12 +107,15 @@ def a_rival(path: Path) -> Path:
 
 
 def test_a_healthy_set_up() -> None:
-    """Every installed SDK is recorded; nothing is wrong; it ends in under the time that anybody waits."""
+    """Every installed SDK is recorded; nothing is wrong, and nothing of what is fine is listed but to who asks."""
     done = doctor()
     assert (done.returncode, done.stderr) == (0, "")
     assert "Nothing is wrong." in done.stdout
     assert "\x1b" not in done.stdout
-    assert re.search(r"✓ openai \d+\.\d+.*\n +chat\.completions\.create +\d of \d wrap points", done.stdout)
+    assert re.search(r"✓ openai \d+\.\d+\S* +\d+ operations are recorded", done.stdout)
+    assert "chat.completions.create" not in done.stdout
+    listed = r"✓ openai \d+\.\d+.*\n +chat\.completions\.create +\d of \d wrap points"
+    assert re.search(listed, doctor("--verbose").stdout)
 
 
 def test_ascii_where_that_is_all_there_is() -> None:

@@ -83,8 +83,9 @@ class _Page:
         if not provider.installed:
             self._marked("none", f"{provider.name}   not installed")
             return
-        self._marked(_mark_of(provider), f"{provider.name} {provider.version or ''}".rstrip())
-        shown = [operation for operation in provider.operations if self._verbose or not operation.is_detail]
+        named = f"{provider.name} {provider.version or ''}".rstrip()
+        self._marked(_mark_of(provider), f"{named}   {_recorded(provider)}")
+        shown = [operation for operation in provider.operations if self._verbose or _is_worth_telling(operation)]
         width = max((len(operation.label) for operation in shown), default=0)
         for operation in shown:
             self._operation(operation, width)
@@ -164,6 +165,19 @@ def _mark_of(provider: ProviderState) -> str:
     if provider.failure or not provider.is_patched:
         return "error"
     return "ok" if all(_is_fine(operation) or operation.is_detail for operation in provider.operations) else "warning"
+
+
+def _recorded(provider: ProviderState) -> str:
+    """How many of its operations are recorded; those of other versions do not count."""
+    present = [each for each in provider.operations if not each.is_detail and each.is_in_this_version]
+    recorded = sum(not each.unrecorded for each in present)
+    count = str(recorded) if recorded == len(present) else f"{recorded} of {len(present)}"
+    return f"{count} {'operation is' if count == '1' else 'operations are'} recorded"
+
+
+def _is_worth_telling(operation: OperationState) -> bool:
+    """Something of it is not as it should be; what is fine, ``--verbose`` shows."""
+    return not operation.is_detail and not _is_fine(operation)
 
 
 def _is_fine(operation: OperationState) -> bool:
